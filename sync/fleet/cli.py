@@ -13,6 +13,7 @@ COMMANDS = {
     "keys": "sync.fleet.commands.keys:keys",
     "trust-list": "sync.fleet.commands.trust_list:trust_list",
     "issue": "sync.fleet.commands.issue:issue",
+    "status-list": "sync.fleet.commands.code_withdrawal:status_list_group",
     "operators": "sync.fleet.commands.operators:operators",
     "push": "sync.fleet.commands.push:push",
     "status": "sync.fleet.commands.status:status",

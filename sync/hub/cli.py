@@ -25,7 +25,6 @@ from sync.hub.config import (
     load_hub_config_or_exit,
 )
 from sync.hub.enrolment.cli import enrolment
-from sync.hub.fleet.operator_lists import FOLDER as PUSHED_LISTS
 from sync.hub.fleet.service_opening import open_fleet_service
 from sync.hub.ledger import listing
 from sync.hub.orders.cli import orders_group, resume_command
@@ -230,7 +229,7 @@ def _parts(config: HubConfig, timings: HubTimings, logger: FilteringBoundLogger)
             uniform=random.uniform,
             backoff=timings.reconnect,
         ),
-        lists=ListPublisher(config.documents, Path(config.data_dir) / PUSHED_LISTS),
+        lists=ListPublisher(config.documents, Path(config.data_dir)),
         feed_signer=load_signer(feed_key, advice=_SET_FEED_KEY),
         grant_signer=_grant_signer(feed_key.with_name(f"{Purpose.GRANT}.pem")),
         fleet=open_fleet_service(config, logger),

@@ -34,6 +34,7 @@ class FleetAction(StrEnum):
     ORDERS = "orders"
     EXCEPTIONS = "exceptions"
     OPERATORS = "operators"
+    STATUS_LIST = "status_list"
     REVIEWS = "reviews"
     REVIEW = "review"
     ENROL = "enrol"
@@ -58,6 +59,7 @@ ARGUMENTS_AND_RESULTS: Final[dict[FleetAction, tuple[str, str]]] = {
     FleetAction.ORDERS: ("site, order, after", "orders, next"),
     FleetAction.EXCEPTIONS: ("dev", "exceptions, left_out: number"),
     FleetAction.OPERATORS: ("document", "site, version, count"),
+    FleetAction.STATUS_LIST: ("document", "kid, version, revoked"),
     FleetAction.REVIEWS: ("dev, id, all, after", "reviews, next"),
     FleetAction.REVIEW: ("decision", ""),
     FleetAction.ENROL: ("code", ""),

@@ -142,7 +142,7 @@ def test_the_adapters_are_those_that_a_device_has():
 
 
 def test_sql_stands_only_in_the_stores():
-    stores = ("edge.store", "sync.hub.store")
+    stores = ("edge.store", "sync.hub.store", "sync.register")
     found = {
         module.name
         for module in HOUSE.modules.values()

@@ -180,7 +180,9 @@ class Device:
 class Platform:
     """Broker and hub, or several ``hubs`` with a ``database`` for all of them, started."""
 
-    def __init__(self, folder: Path, devices: dict[str, str], **site):
+    def __init__(
+        self, folder: Path, devices: dict[str, str], *, with_status_list: bool = True, **site
+    ):
         self.folder = folder
         self.keys = Keys(folder / "keys")
         (folder / "roots.cbor").write_bytes(self.keys.roots().to_bytes())
@@ -191,13 +193,17 @@ class Platform:
         documents = PlatformDocuments(
             order_feed_key=self.keys.path / "order_feed.pem",
             trust_list=self.trust_file,
-            status_lists=(self.status_file,),
+            status_lists=(self.status_file,) if with_status_list else (),
         )
         self.broker = Broker(folder / "site", devices, documents, **site)
         self.config = str(self.broker.files.hub_config)
         self.hubs = [self._hub(name) for name in self.broker.site.hub_names]
         self.hub = self.hubs[0]
         self.devices = {name: Device(self, name, site) for name, site in devices.items()}
+
+    @property
+    def fleet_file(self) -> Path:
+        return self.broker.files.folder / "fleet.toml"
 
     def _hub(self, name: str) -> Process:
         config = self.broker.files.hub_config_of(name)

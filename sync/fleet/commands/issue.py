@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import getpass
 import json
 import secrets
 import sys
 import time
+from contextlib import closing
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -26,11 +29,14 @@ from edge.token.purpose import Purpose
 from sync.fleet.key_folder import KeyFolder, KeyFolderError
 from sync.fleet.options import keys_option, short_text
 from sync.fleet.qr_picture import QrPictureError, write_qr
+from sync.register.code_record import CodeRecord
+from sync.register.code_register import FILE, CodeRegister, RegisterError
 
 _DAY_S = 86_400
 _LIFETIME_S = {Kind.WRITE_OFF: 365 * _DAY_S, Kind.PICKUP: 7 * _DAY_S, Kind.OPERATOR: 365 * _DAY_S}
 _KINDS = {kind.code: kind for kind in Kind}
 _UNIX_S = click.IntRange(0, TIME_END - 1)
+_AT_ONCE = 500  # tokens that are recorded in one transaction
 _LONG_COUNT = 100  # from this many tokens on, a progress bar helps
 
 
@@ -42,6 +48,40 @@ def _currency(context: click.Context, parameter: click.Parameter, value: str | N
     ):
         raise click.BadParameter(f"{value!r} is not three capital letters (ISO 4217), such as CNY")
     return value
+
+
+def _optional_text(
+    context: click.Context, parameter: click.Parameter, value: str | None
+) -> str | None:
+    return None if value is None else short_text(context, parameter, value)
+
+
+@dataclass(frozen=True, slots=True)
+class Issuer:
+    """Who issues tokens, and for which line of the order."""
+
+    person: str
+    line: str | None
+    revocable: bool
+
+    def record(self, request: TokenRequest, kid: bytes) -> CodeRecord:
+        """Return what the register keeps of a token."""
+        return CodeRecord(
+            cti=request.cti,
+            kid=kid,
+            status_index=request.status_index,
+            order_id=request.order_id,
+            line=self.line,
+            kind=request.kind.code,
+            site=request.audience,
+            quantity=request.quantity,
+            amount_minor=request.amount_minor,
+            currency=request.currency,
+            not_before_s=request.not_before_s,
+            expires_at_s=request.expires_at_s,
+            issued_s=int(time.time()),
+            issued_by=self.person,
+        )
 
 
 @click.command()
@@ -88,7 +128,21 @@ def _currency(context: click.Context, parameter: click.Parameter, value: str | N
     "--status-index",
     type=click.IntRange(0, STATUS_INDEX_END - 1),
     metavar="N",
-    help="Status index of the first token.",
+    help="Status index of the first token. An index is never used twice.",
+)
+@click.option(
+    "--revocable",
+    is_flag=True,
+    help="Take the next free status index: edge-fleet status-list can revoke the token.",
+)
+@click.option(
+    "--line",
+    metavar="ID",
+    callback=_optional_text,
+    help="The line of the order. A new token of a line supersedes the one before; --revocable.",
+)
+@click.option(
+    "--by", metavar="NAME", default=getpass.getuser, help="Who issues.  [default: your login name]"
 )
 @click.option(
     "--dynamic",
@@ -118,6 +172,8 @@ def issue(
 ) -> None:
     """Issue tokens: one JSON line each on standard output.
 
+    Each is recorded in DIR/register.db before it is printed.
+
     Example: edge-fleet issue --keys ./fleet-keys --kind pickup --site shop-1 --order A-1001
     --qr-dir codes
     """
@@ -128,8 +184,10 @@ def issue(
         shared = _shared_fields(folder, _KINDS[kind], start_s, end_s, content)
         if qr_dir is not None:
             qr_dir.mkdir(parents=True, exist_ok=True)
-        _issue_each(folder, shared, count, qr_dir)
-    except (KeyFolderError, IssueError, QrPictureError) as error:
+        person = Issuer(content["by"], content["line"], revocable=_is_revocable(content, count))
+        with closing(CodeRegister(folder.folder / FILE)) as register:
+            _issue_each(folder, register, person, shared, count=count, qr_dir=qr_dir)
+    except (KeyFolderError, RegisterError, IssueError, QrPictureError) as error:
         raise click.ClickException(str(error)) from None
     except BrokenPipeError:  # the reader of the lines has enough: click ends quietly
         raise
@@ -153,6 +211,16 @@ def _window(
     return not_before_s, expires_at_s
 
 
+def _is_revocable(content: dict[str, Any], count: int) -> bool:
+    """Return whether each token takes the next free status index. Raises UsageError."""
+    revocable = bool(content["revocable"] or content["line"])
+    if revocable and content["status_index"] is not None:
+        raise click.UsageError("--status-index names the index: leave out --revocable and --line.")
+    if content["line"] and count > 1:
+        raise click.UsageError("a line has one live token: --line goes with --count 1.")
+    return revocable
+
+
 def _shared_fields(
     folder: KeyFolder, kind: Kind, start_s: int, end_s: int, content: dict[str, Any]
 ) -> dict[str, Any]:
@@ -174,22 +242,42 @@ def _shared_fields(
     }
 
 
-def _issue_each(folder: KeyFolder, shared: dict[str, Any], count: int, qr_dir: Path | None) -> None:
+def _issue_each(
+    folder: KeyFolder,
+    register: CodeRegister,
+    issuer: Issuer,
+    shared: dict[str, Any],
+    *,
+    count: int,
+    qr_dir: Path | None,
+) -> None:
+    """Record and print the tokens, some at a time: none is printed before it is recorded."""
     signer = folder.signer(Purpose.TOKEN)
     group_key = folder.group_key() if shared["dynamic_mode"] else None
+    index = shared["status_index"]
+    if issuer.revocable:
+        index = register.next_status_index(signer.public.kid)
     hidden = count < _LONG_COUNT or sys.stdout.isatty() or not sys.stderr.isatty()
-    with click.progressbar(range(count), file=sys.stderr, label="tokens", hidden=hidden) as numbers:
-        for number in numbers:
-            index = shared["status_index"]
-            status_index = None if index is None else index + number
-            request = TokenRequest(
-                **{**shared, "cti": secrets.token_bytes(CTI_LENGTH), "status_index": status_index}
-            )
-            token = issue_token(request, signer)
-            path = None if qr_dir is None else qr_dir / f"{request.cti.hex()}.png"
-            if path is not None:
-                write_qr(token, path)
-            click.echo(json.dumps(_line(token, request, path, group_key), ensure_ascii=False))
+    with click.progressbar(length=count, file=sys.stderr, label="tokens", hidden=hidden) as bar:
+        for first in range(0, count, _AT_ONCE):
+            requests = [
+                TokenRequest(
+                    **{
+                        **shared,
+                        "cti": secrets.token_bytes(CTI_LENGTH),
+                        "status_index": None if index is None else index + number,
+                    }
+                )
+                for number in range(first, min(first + _AT_ONCE, count))
+            ]
+            tokens = [issue_token(request, signer) for request in requests]
+            register.add([issuer.record(request, signer.public.kid) for request in requests])
+            for request, token in zip(requests, tokens, strict=True):
+                path = None if qr_dir is None else qr_dir / f"{request.cti.hex()}.png"
+                if path is not None:
+                    write_qr(token, path)
+                click.echo(json.dumps(_line(token, request, path, group_key), ensure_ascii=False))
+            bar.update(len(requests))
 
 
 def _line(

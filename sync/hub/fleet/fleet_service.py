@@ -160,7 +160,12 @@ class FleetService:
                 return self._withdraw(str(args["key"]), count(args, "rev"))
             case FleetAction.HUB | FleetAction.ORDERS | FleetAction.EXCEPTIONS:
                 return _query(hub, request)
-            case FleetAction.REVIEWS | FleetAction.REVIEW | FleetAction.OPERATORS:
+            case (
+                FleetAction.REVIEWS
+                | FleetAction.REVIEW
+                | FleetAction.OPERATORS
+                | FleetAction.STATUS_LIST
+            ):
                 return self._people.result(hub, request)
             case FleetAction.ENROL:
                 return self._open_enrolment(str(args["code"]))

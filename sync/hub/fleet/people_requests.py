@@ -1,4 +1,4 @@
-"""Requests about people: redemptions that need a second person, decisions, operator lists."""
+"""Requests that carry what people decided: reviews, operator lists, status lists."""
 
 from __future__ import annotations
 
@@ -14,6 +14,8 @@ from sync.hub.config import HubConfig
 from sync.hub.fleet.operator_lists import FOLDER, save_pushed_list
 from sync.hub.fleet.request_args import count, octets, text_or_none
 from sync.hub.fleet.request_error import RequestError
+from sync.hub.fleet.status_lists import FOLDER as STATUS_LISTS
+from sync.hub.fleet.status_lists import save_published_list
 from sync.hub.ledger import reviews
 from sync.hub.store.interface import HubConnection
 from sync.wire.fleet_requests import FleetAction, FleetRequest
@@ -21,7 +23,7 @@ from sync.wire.review_decision import open_review_decision
 
 
 class PeopleRequests:
-    """Handles REVIEWS, REVIEW and OPERATORS.
+    """Handles REVIEWS, REVIEW, OPERATORS and STATUS_LIST.
 
     A request that changes something carries a signed document, which is verified here.
     """
@@ -56,6 +58,8 @@ class PeopleRequests:
                 )
             case FleetAction.REVIEW:
                 return self._decide(hub, octets(args, "decision"))
+            case FleetAction.STATUS_LIST:
+                return self._status_list(octets(args, "document"))
             case _:
                 return self._operators(octets(args, "document"))
 
@@ -89,6 +93,19 @@ class PeopleRequests:
             count=len(listed.entries),
         )
         return {"site": listed.audience, "version": listed.version, "count": len(listed.entries)}
+
+    def _status_list(self, raw: bytes) -> dict[str, Any]:
+        listed = save_published_list(
+            Path(self._config.data_dir) / STATUS_LISTS,
+            raw,
+            self._keys(),
+            named=[Path(name) for name in self._config.documents.status_list_files],
+            now=self._now(),
+        )
+        revoked = sum(byte.bit_count() for byte in listed.bits)
+        kid = listed.kid.hex()
+        self._log.info("status_list_published", kid=kid, version=listed.version, revoked=revoked)
+        return {"kid": kid, "version": listed.version, "revoked": revoked}
 
     def _now(self) -> Instant:
         return Instant(unix_s=self._now_s())

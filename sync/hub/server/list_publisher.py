@@ -9,7 +9,10 @@ from structlog.typing import FilteringBoundLogger
 from edge.system.file_version import FileVersion, file_version
 from edge.token import cbor
 from sync.hub.config import HubDocuments
+from sync.hub.fleet.operator_lists import FOLDER as OPERATOR_LISTS
 from sync.hub.fleet.operator_lists import pushed_lists
+from sync.hub.fleet.status_lists import FOLDER as STATUS_LISTS
+from sync.hub.fleet.status_lists import published_lists
 from sync.wire.topics import FLEET, Down, site_group
 
 Destination = tuple[str, Down]  # a node and a channel
@@ -22,14 +25,15 @@ class ListPublisher:
     """
 
     def __init__(self, documents: HubDocuments, pushed: Path | None = None) -> None:
-        """Watch ``documents`` and ``pushed``.
+        """Watch ``documents`` and what operations pushed.
 
-        ``pushed`` is the folder of pushed operator lists (``sync.hub.fleet.operator_lists``).
+        ``pushed`` is the hub's data folder, with the operator lists and status lists in it.
         """
         self._pushed = pushed
+        self._named_status_lists = tuple(Path(name) for name in documents.status_list_files)
         self._files: dict[Destination, tuple[Path, ...]] = {
             (FLEET, Down.TRUST): (Path(documents.trust_list_file),),
-            (FLEET, Down.REVOKED): tuple(Path(name) for name in documents.status_list_files),
+            (FLEET, Down.REVOKED): self._named_status_lists,
         }
         for item in documents.operators:  # to its site alone: no other site may read its hashes
             self._files[site_group(item.site), Down.OPERATORS] = (Path(item.file),)
@@ -40,10 +44,16 @@ class ListPublisher:
         """Publish everything again: a broker may have come back with an empty store."""
         self._seen.clear()
 
+    def _find_pushed(self, data: Path) -> None:
+        for site, path in pushed_lists(data / OPERATOR_LISTS).items():
+            self._files.setdefault((site_group(site), Down.OPERATORS), (path,))
+        published = published_lists(data / STATUS_LISTS)
+        self._files[FLEET, Down.REVOKED] = (*self._named_status_lists, *published)
+
     def changed(self, log: FilteringBoundLogger) -> list[tuple[str, Down, bytes]]:
         """Return each node and channel whose files are new, with the payload to retain there."""
-        for site, path in ({} if self._pushed is None else pushed_lists(self._pushed)).items():
-            self._files.setdefault((site_group(site), Down.OPERATORS), (path,))
+        if self._pushed is not None:
+            self._find_pushed(self._pushed)
         found = []
         for place, paths in self._files.items():
             node, channel = place

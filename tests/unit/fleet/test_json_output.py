@@ -45,6 +45,10 @@ RUNS = {  # how each command that needs no broker is run, and how many objects i
         ["--keys", "keys", "--kind", "pickup", "--site", "s", "--order", "a", "--count", "3"],
         3,
     ),
+    ("status-list", "build"): (["--keys", "keys", "-o", "status.cbor"], 1),
+    ("status-list", "revoke"): (["--keys", "keys", "--order", "old", "--reason", "x"], 1),
+    ("status-list", "restore"): (["--keys", "keys", "--order", "old", "--reason", "x"], 1),
+    ("status-list", "show"): (["--keys", "keys", "--order", "old"], 1),
     ("operators", "hash-pin"): ([], 1),
     ("operators", "build"): (
         ["--keys", "keys", "--site", "s", "--people", "people.json", "-o", "list.cbor"],
@@ -76,6 +80,8 @@ def folder(tmp_path, monkeypatch):
     assert CliRunner().invoke(edge_fleet, ["keys", "init", "keys"]).exit_code == 0
     person = {"id": "ann", "role": "operator", "pin_hash": hash_pin("7391462")}
     (tmp_path / "people.json").write_text(json.dumps([person]))
+    old = "issue --keys keys --kind pickup --site s --order old --revocable"
+    assert CliRunner().invoke(edge_fleet, old.split()).exit_code == 0
     recovery = X25519PrivateKey.generate()
     pem = recovery.private_bytes(
         serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()

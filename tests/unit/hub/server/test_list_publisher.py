@@ -72,7 +72,7 @@ def test_a_list_that_was_replaced_is_published_again_and_one_that_is_gone_stays_
 
 
 def test_a_list_that_ops_pushed_goes_to_its_site_without_a_restart(tmp_path):
-    published = ListPublisher(documents(tmp_path), tmp_path / "operators")
+    published = ListPublisher(documents(tmp_path), tmp_path)
     published.changed(structlog.get_logger())
     save_pushed_list(tmp_path / "operators", signed("shop-3"), KEYS, named=(), now=NOW)
     assert published.changed(structlog.get_logger()) == [

@@ -46,6 +46,8 @@ class Policy(Section):
     offline_unknown: Literal["refuse", "floor_limit"] = "refuse"  # good signature, not in the cache
     # For a code that is homed on the site, not on this device.
     offline_site_home: Literal["refuse", "floor_limit"] = "floor_limit"
+    # For a code that this device may have redeemed in a store that it has lost.
+    offline_recovering: Literal["refuse", "floor_limit"] = "refuse"
     floor: FloorLimits = FloorLimits()
     # Kinds that may be redeemed with an untrusted clock.
     floor_only_kinds: tuple[Literal["write_off", "pickup"], ...] = ("pickup",)

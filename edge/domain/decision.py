@@ -15,6 +15,7 @@ from edge.domain.decision_input import Decision, DecisionInput, build_input, ope
 from edge.domain.entitlement import OrderStatus
 from edge.domain.offline_authority import authorisation_of, authority_of, may_request_grant, risks
 from edge.domain.pickup_continuation import continue_pickup
+from edge.domain.redemption_state import LocalRedemption, RestoredRedemption, Use
 from edge.domain.rule_data import rule_data
 from edge.domain.verdict import Verdict
 from edge.rules.fault import RuleFault, RuleFaultCause
@@ -161,16 +162,30 @@ def _conditions(inputs: DecisionInput) -> Decision | None:
 
 
 def _left(inputs: DecisionInput) -> Decision | None:
-    if inputs.left <= 0 and inputs.state.uses:
-        last = inputs.state.uses[-1]
-        where = f"at {last.at_s} on {inputs.place.device_id}"
-        where += ", waits for a second person" if last.review == "pending" else ""
-        return Decision(verdict=Verdict.ALREADY_REDEEMED, detail=f"redeemed {where}", prior=last)
+    if inputs.left <= 0 and (inputs.state.uses or inputs.state.restored):
+        return _already_redeemed(inputs)
     if not 1 <= inputs.wanted <= inputs.left:
         return refusal(
             Verdict.QUANTITY_EXCEEDED, f"{inputs.wanted} requested, {max(inputs.left, 0)} left"
         )
     return None
+
+
+def _already_redeemed(inputs: DecisionInput) -> Decision:
+    """Refuse with when and where. Another device's restored use may be reversed by now: ask."""
+    state, here = inputs.state, inputs.place.device_id
+    uses: list[Use] = [*state.restored, *state.uses]
+    last = max(uses, key=lambda use: use.at_s)
+    where = f"at {last.at_s} on {last.device if isinstance(last, RestoredRedemption) else here}"
+    if isinstance(last, LocalRedemption) and last.review == "pending":
+        where += ", waits for a second person"
+    elsewhere = any(use.device != here for use in state.restored)
+    return Decision(
+        verdict=Verdict.ALREADY_REDEEMED,
+        detail=f"redeemed {where}",
+        prior=last,
+        request_grant=elsewhere and state.authorisation is None,
+    )
 
 
 def _blocked(inputs: DecisionInput) -> Decision | None:

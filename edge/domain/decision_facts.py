@@ -17,6 +17,7 @@ from edge.domain.redemption_state import (
     OnlineAuthorisation,
     RedemptionState,
     RequestedUse,
+    RestoredRedemption,
 )
 from edge.domain.roles import Operator, Role
 from edge.token.claims import Claims, Kind
@@ -60,9 +61,11 @@ _ENTITLEMENT = (
     "rules",
     "revision",
 )  # fmt: skip - a record, several fields a line
-_STATE = ("next_use_no", "revoked", "campaign_withdrawn", "blocked", "last_contact_s")
+_STATE = ("next_use_no", "revoked", "campaign_withdrawn", "blocked", "last_contact_s", "lost_s")
 
 _USE = ("ledger_id", "use_no", "units", "amount_minor", "at_s", "review")
+
+_RESTORED = ("device", "units", "amount_minor", "at_s")
 
 _REST = ("id", "used", "used_minor", "authority")  # of an authorisation reply
 
@@ -71,6 +74,7 @@ _entitlement_values = attrgetter(*_ENTITLEMENT)
 _state_values = attrgetter(*_STATE)
 _authorisation_values = attrgetter("result", *_REST)
 _use_values = attrgetter(*_USE)
+_restored_values = attrgetter(*_RESTORED)
 _door_values = attrgetter("compartment", "live", "emptied", "ended_s")
 _write = json.JSONEncoder(
     separators=(",", ":"), ensure_ascii=False, check_circular=False, default=bytes.hex
@@ -112,15 +116,15 @@ def dump_facts(facts: DecisionFacts) -> str:
             facts.operator,
             facts.utc_offset_s,
             state.authorisation and _authorisation_values(state.authorisation),
+            state.restored and [_restored_values(each) for each in state.restored],
         ]
     )
 
 
 def load_facts(text: str) -> DecisionFacts:
     """Read what ``dump_facts`` wrote."""
-    claims, order, known, uses, doors, exposure, now, requested, operator, utc_offset_s, reply = (
-        json.loads(text)
-    )
+    claims, order, known, uses, doors, exposure, now, requested, operator, *rest = json.loads(text)
+    utc_offset_s, reply, restored = rest
     (now_s, trust), (units, amount_minor) = now, requested
     state = RedemptionState(
         entitlement=None
@@ -136,6 +140,9 @@ def load_facts(text: str) -> DecisionFacts:
         and OnlineAuthorisation(
             result=AuthorisationResult(reply[0]),
             **dict(zip(_REST, reply[1:], strict=True)),
+        ),
+        restored=tuple(
+            RestoredRedemption(**dict(zip(_RESTORED, each, strict=True))) for each in restored
         ),
         **dict(zip(_STATE, known, strict=True)),
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import NamedTuple
@@ -9,7 +10,14 @@ from typing import NamedTuple
 from edge.config import Policy
 from edge.domain.decision_facts import DecisionFacts, DecisionTerms
 from edge.domain.entitlement import Entitlement
-from edge.domain.redemption_state import DevicePlace, LocalRedemption, RedemptionState, RequestedUse
+from edge.domain.redemption_state import (
+    DevicePlace,
+    LocalRedemption,
+    RedemptionState,
+    RequestedUse,
+    RestoredRedemption,
+    Use,
+)
 from edge.domain.roles import Operator, StaffAction, is_permitted
 from edge.domain.verdict import Verdict
 from edge.token.claims import Claims, Kind
@@ -23,6 +31,7 @@ class Risk(StrEnum):
     SITE_HOME = "site_home"  # another device of the site may have redeemed it meanwhile
     CLOCK_FLOOR_ONLY = "clock_floor_only"  # it may have expired already
     ORDERS_STALE = "orders_stale"  # it may have been cancelled meanwhile
+    LEDGER_LOST = "ledger_lost"  # this device may have redeemed it in a store that it has lost
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -37,7 +46,7 @@ class Decision:
     continues: LocalRedemption | None = None  # a pickup in progress: no new use, only its doors
     reopening: bool = False  # those doors were opened before
     risks: tuple[Risk, ...] = ()
-    prior: LocalRedemption | None = None  # with ALREADY_REDEEMED: when
+    prior: Use | None = None  # with ALREADY_REDEEMED: when
     claim: str | None = None  # id of the grant that it rests on
     request_grant: bool = False  # the home authority could say more: request a grant while online
 
@@ -75,13 +84,14 @@ def build_input(facts: DecisionFacts, terms: DecisionTerms) -> DecisionInput:
         units = min(units, order.quantity)
         minor = order.amount_minor if minor is None else minor
     in_parts = units == 1 and bool(minor) and claims.kind is Kind.WRITE_OFF
+    uses: tuple[Use, ...] = (*state.uses, *_restored_uses(state, place))
     if in_parts:
-        left = (minor or 0) - sum(use.amount_minor or 0 for use in state.uses)
+        left = (minor or 0) - sum(use.amount_minor or 0 for use in uses)
         left -= 0 if state.authorisation is None else state.authorisation.used_minor
         wanted = left if requested.amount_minor is None else requested.amount_minor
         value_minor: int | None = wanted
     else:
-        left = units - sum(use.units for use in state.uses)
+        left = units - sum(use.units for use in uses)
         left -= 0 if state.authorisation is None else state.authorisation.used
         wanted = requested.units
         value_minor = None if minor is None else minor * wanted // max(units, 1)
@@ -101,6 +111,16 @@ def build_input(facts: DecisionFacts, terms: DecisionTerms) -> DecisionInput:
         wanted,
         value_minor,
     )
+
+
+def _restored_uses(state: RedemptionState, place: DevicePlace) -> Iterator[RestoredRedemption]:
+    """Yield the restored redemptions that count.
+
+    An authority's reply counts those of other devices itself, as they are now.
+    """
+    for each in state.restored:
+        if state.authorisation is None or each.device == place.device_id:
+            yield each
 
 
 def refusal(verdict: Verdict, detail: str) -> Decision:

@@ -46,9 +46,14 @@ def authority_of(inputs: DecisionInput) -> Decision | None:
     if may_request_grant(inputs):
         if order is None and policy.offline_unknown == "refuse":
             return _needs_grant(Verdict.NEEDS_ONLINE, "not in the cache")
-        if order is not None and policy.offline_site_home == "refuse":
+        homed_on_site = order is not None and order.home_device is None
+        if homed_on_site and policy.offline_site_home == "refuse":
             return _needs_grant(
                 Verdict.NEEDS_ONLINE, "homed on the site: another device may have redeemed it"
+            )
+        if _is_in_doubt(inputs) and policy.offline_recovering == "refuse":
+            return _needs_grant(
+                Verdict.NEEDS_ONLINE, "this device has lost its ledger and may have redeemed it"
             )
     if _floor_applies(inputs):
         over = _over_floor(inputs)
@@ -68,7 +73,14 @@ def _needs_grant(verdict: Verdict, detail: str) -> Decision:
 def may_request_grant(inputs: DecisionInput) -> bool:
     """Return whether another authority could decide on it and has not replied."""
     order = inputs.entitlement
-    return (order is None or order.home_device is None) and inputs.state.authorisation is None
+    elsewhere = order is None or order.home_device is None
+    return (elsewhere or _is_in_doubt(inputs)) and inputs.state.authorisation is None
+
+
+def _is_in_doubt(inputs: DecisionInput) -> bool:
+    """Return whether this device may have redeemed the code and does not know of it any more."""
+    lost_s, issued_at_s = inputs.state.lost_s, inputs.claims.issued_at_s
+    return lost_s is not None and (issued_at_s is None or issued_at_s < lost_s)
 
 
 def _floor_applies(inputs: DecisionInput) -> bool:
@@ -108,6 +120,8 @@ def risks(inputs: DecisionInput) -> tuple[Risk, ...]:
         found.append(Risk.NOT_IN_CACHE)
     elif not has_reply and order is not None and order.home_device is None:
         found.append(Risk.SITE_HOME)
+    if not has_reply and _is_in_doubt(inputs):
+        found.append(Risk.LEDGER_LOST)
     if inputs.now.trust is ClockTrust.FLOOR_ONLY:
         found.append(Risk.CLOCK_FLOOR_ONLY)
     if (

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TypeAlias
 
 from edge.config import Profile
 from edge.domain.authorisation import AuthorisationResult
@@ -63,6 +64,19 @@ class LocalRedemption:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class RestoredRedemption:
+    """A redemption of an earlier store of this device, or of its site, as the platform knows it."""
+
+    device: str
+    units: int
+    amount_minor: int | None
+    at_s: int
+
+
+Use: TypeAlias = LocalRedemption | RestoredRedemption
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class CompartmentState:
     """The latest state of one compartment of a pickup."""
 
@@ -105,3 +119,6 @@ class RedemptionState:
     last_contact_s: int | None = None  # when data of the platform last arrived
     exposure: OfflineExposure = OfflineExposure()
     authorisation: OnlineAuthorisation | None = None  # None: no request, or no reply in time
+    # Redemptions of codes issued before this moment may be missing here; None: none is missing.
+    lost_s: int | None = None
+    restored: tuple[RestoredRedemption, ...] = ()  # oldest first

@@ -10,7 +10,7 @@ from typing import Any, Final, Protocol
 
 from edge.config import Policy
 from edge.domain.entitlement import Entitlement
-from edge.domain.redemption_state import DevicePlace, RedemptionState, RequestedUse
+from edge.domain.redemption_state import DevicePlace, RedemptionState, RequestedUse, Use
 from edge.domain.roles import Operator
 from edge.token.claims import Claims
 from edge.values.civil_date import civil_from_days
@@ -71,7 +71,7 @@ def rule_data(scan: ScanContext, utc_offset_s: int) -> dict[str, Any]:
         "kind": claims.kind.code,
         "order": _order(claims, order),
         "requested": {"units": scan.requested.units, "amount_minor": scan.value_minor},
-        "uses": _uses(scan.state, scan.now, utc_offset_s),
+        "uses": _uses(scan.state, scan.now, utc_offset_s, scan.place.device_id),
         "device": {
             "id": scan.place.device_id,
             "site": scan.place.site_id,
@@ -127,13 +127,14 @@ def _order(claims: Claims, order: Entitlement | None) -> dict[str, Any]:
     return data
 
 
-def _uses(state: RedemptionState, now: Instant, utc_offset_s: int) -> dict[str, Any]:
+def _uses(state: RedemptionState, now: Instant, utc_offset_s: int, device: str) -> dict[str, Any]:
     """Return how this code was redeemed on this device, without reversed redemptions."""
+    uses: list[Use] = [*state.uses, *(use for use in state.restored if use.device == device)]
     today = (now.unix_s + utc_offset_s) // _DAY_S
-    last = max((use.at_s for use in state.uses), default=None)
+    last = max((use.at_s for use in uses), default=None)
     return {
-        "count": len(state.uses),
-        "units": sum(use.units for use in state.uses),
-        "today": sum((use.at_s + utc_offset_s) // _DAY_S == today for use in state.uses),
+        "count": len(uses),
+        "units": sum(use.units for use in uses),
+        "today": sum((use.at_s + utc_offset_s) // _DAY_S == today for use in uses),
         "seconds_since_last": None if last is None else now.unix_s - last,
     }

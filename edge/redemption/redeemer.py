@@ -32,6 +32,7 @@ from edge.store.authorisations import (
 )
 from edge.store.database.store import Store, StoreUnavailableError
 from edge.store.exception_cases import raise_data_error
+from edge.store.ledger_restore import counted_events, is_restore_wanted
 from edge.store.outbox import OutboxPlace, append
 from edge.store.pending_requests import delete_pending_request
 from edge.store.redemption_reads import read_redemption_state
@@ -188,7 +189,7 @@ class Redeemer:
             policy_no = self._policy_no or scan_journal.policy_number(connection, self._terms_text)
             ruling = self._authorise(connection, scan, reply)
             if client is not None and ruling.decision.request_grant and client.is_online():
-                return self._request_for(ruling.facts)
+                return self._request_for(connection, ruling.facts)
             ledger_id, intents = self._record(connection, ruling)
             self._use_up(connection, ruling)
             entry = _journal_entry(scan, ruling, policy_no, ledger_id)
@@ -282,13 +283,22 @@ class Redeemer:
         if ruling.grant is not None and new_use:
             consume(connection, ruling.grant)
 
-    def _request_for(self, facts: DecisionFacts) -> AuthorisationRequest:
-        """Return the request for a grant to redeem the code of ``facts`` here and now."""
-        entitlement = facts.state.entitlement
+    def _request_for(
+        self, connection: sqlite3.Connection, facts: DecisionFacts
+    ) -> AuthorisationRequest:
+        """Return the request for a grant to redeem the code of ``facts`` here and now.
+
+        A device whose ledger is not whole names the redemptions that it counts: the authority
+        counts the others.
+        """
+        entitlement, cti = facts.state.entitlement, facts.claims.cti
+        device = self._terms.place.device_id
+        wanted = is_restore_wanted(connection)
         return AuthorisationRequest(
             id=event_id(facts.now, self._random_bytes),
-            cti=facts.claims.cti,
+            cti=cti,
             units=facts.requested.units,
+            counted=counted_events(connection, cti, device) if wanted else None,
             order_quantity=0 if entitlement is None else entitlement.quantity,
             order_amount_minor=None if entitlement is None else entitlement.amount_minor,
             due_ns=self._monotonic_ns() + (self._reply_within_ns or 0),

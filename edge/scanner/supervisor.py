@@ -14,6 +14,7 @@ from edge.config import Policy
 from edge.domain.verdict import Verdict
 from edge.ports import Hint, Signal
 from edge.redemption.redeemer import Redemption
+from edge.scanner.restore_watch import RESTORE_PENDING, RestoreWatch
 from edge.store import retention, scan_journal
 from edge.store.database.store import Store, StoreUnavailableError
 from edge.store.order_cache import feed_state
@@ -63,6 +64,7 @@ class SupervisorTimings:
     """Seconds between two rounds of each kind of work."""
 
     report_every_s: float = 1.0  # the health file and systemd
+    restore_patience_s: float = 60.0  # a restore that takes longer is a problem with a name
     maintain_every_s: float = 60.0  # the store: checkpoint and pruning
     retry_store_every_s: float = 5.0  # another try to open it, while there is none
     reopen_store_after_s: float = 60.0  # one that fails for so long may be held by dead descriptors
@@ -98,6 +100,7 @@ class Supervisor:
         self._devices = watched.devices
         self._policy = watched.policy
         self._timings = timings
+        self._restore = RestoreWatch(timings.restore_patience_s)
         self._device_problems: set[str] = set()
         self._camera_notes: tuple[str, ...] = ()
         self._data_version = -1
@@ -190,6 +193,7 @@ class Supervisor:
         try:
             self._refresh_anchors(self._store)
             self._watch_freshness(self._store)
+            self._problem(RESTORE_PENDING, self._restore.watch(self._store, self._clock))
             if "store_unavailable" in self._health.problems:
                 probe(self._store)
             self._complete_journal(self._store)

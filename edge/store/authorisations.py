@@ -47,6 +47,8 @@ class AuthorisationRequest:
     order_amount_minor: int | None = None
     due_ns: int  # CLOCK_MONOTONIC, which every process of a boot shares
     number: int = 0
+    # Events of its own redemptions of the code that this device counts; None: all that there are.
+    counted: tuple[str, ...] | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -74,8 +76,8 @@ def write_request(store: Store, request: AuthorisationRequest, now: Instant) -> 
         connection.execute(
             "INSERT INTO authorisation_request"
             " (id, cti, units, order_quantity, order_amount_minor, requested_s, boot, due_ns,"
-            " number)"
-            " SELECT ?, ?, ?, ?, ?, ?, ?, ?, requests FROM device",
+            " counted, number)"
+            " SELECT ?, ?, ?, ?, ?, ?, ?, ?, ?, requests FROM device",
             (
                 request.id,
                 request.cti,
@@ -85,6 +87,7 @@ def write_request(store: Store, request: AuthorisationRequest, now: Instant) -> 
                 now.unix_s,
                 boot_id(),
                 request.due_ns,
+                None if request.counted is None else json.dumps(request.counted),
             ),
         )
 
@@ -93,7 +96,7 @@ def open_requests(store: Store, now_ns: int) -> list[AuthorisationRequest]:
     """Return the requests without a reply whose deadline is after ``now_ns``, oldest first."""
     with store.read() as connection:
         rows = connection.execute(
-            "SELECT id, cti, units, order_quantity, order_amount_minor, due_ns, number"
+            "SELECT id, cti, units, order_quantity, order_amount_minor, due_ns, number, counted"
             " FROM authorisation_request INDEXED BY authorisation_request_live"
             " WHERE result IS NULL AND boot = ? AND due_ns > ? ORDER BY number",
             (boot_id(), now_ns),
@@ -107,6 +110,7 @@ def open_requests(store: Store, now_ns: int) -> list[AuthorisationRequest]:
             order_amount_minor=row[4],
             due_ns=row[5],
             number=row[6],
+            counted=None if row[7] is None else tuple(json.loads(row[7])),
         )
         for row in rows
     ]

@@ -15,6 +15,7 @@ from edge.domain.upload_refusal import UploadRefusal
 from edge.store.database.chunks import Chunks
 from edge.store.database.store import Store
 from edge.store.exception_cases import raise_case
+from edge.store.ledger_restore import want_restore
 from edge.store.outbox import find_epoch
 from edge.values.instant import Instant
 
@@ -92,6 +93,7 @@ def _end_current(
         return False
     number = begin_epoch(connection, why=why, now_s=now.unix_s, random_bytes=random_bytes)
     connection.execute("UPDATE device SET epoch_no = ?", (number,))
+    want_restore(connection)  # what this device did since that copy was made is missing here
     connection.execute(
         "DELETE FROM epoch WHERE no = ?1 AND acknowledged_through = 0"
         " AND NOT EXISTS (SELECT 1 FROM outbox WHERE epoch_no = ?1)",

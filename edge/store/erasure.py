@@ -34,6 +34,7 @@ KEPT: Final = {
     "ledger": "UPDATE ledger SET order_id = '', operator = NULL",
     "outbox": "UPDATE outbox SET body = '{}'",
     "policy": None,
+    "restored_redemption": None,
 }
 ERASED: Final = frozenset(
     {

@@ -13,6 +13,7 @@ from edge.domain.redemption_state import (
     OfflineExposure,
     OnlineAuthorisation,
     RedemptionState,
+    RestoredRedemption,
 )
 from edge.store.order_table import COLUMNS, entitlement_of
 from edge.store.outbox import OutboxPlace
@@ -30,6 +31,7 @@ _KNOWN: Final = f"""
       EXISTS (SELECT 1 FROM withdrawal WHERE scope = 'token' AND name = ?2),
       e.campaign IS NOT NULL
         AND EXISTS (SELECT 1 FROM withdrawal WHERE scope = 'campaign' AND name = e.campaign),
+      d.lost_s, EXISTS (SELECT 1 FROM restored_redemption WHERE cti = ?1),
       p.operator, p.units, p.amount_minor, p.until_s,
       {", ".join(f"n.{name.strip()}" for name in SESSION_COLUMNS.split(","))},
       {", ".join(f"e.{name.strip()}" for name in COLUMNS.split(","))}
@@ -46,6 +48,9 @@ _NOW: Final = """
 _ROWS: Final = (
     "SELECT id, use_no, units, amount_minor, at_s, r.state, reverses FROM ledger l"
     " LEFT JOIN review r ON r.ledger_id = l.id WHERE cti = ? ORDER BY id"
+)
+_RESTORED: Final = (
+    "SELECT device, units, amount_minor, at_s FROM restored_redemption WHERE cti = ? ORDER BY at_s"
 )
 _DOORS: Final = (
     "SELECT compartment, state, ended_s FROM intent WHERE cti = ? AND ledger_id = ? ORDER BY id"
@@ -84,7 +89,8 @@ def read_redemption_state(
     """
     row = connection.execute(_KNOWN, (cti, cti.hex())).fetchone()
     epoch_no, seq, seen_before, blocked, last_contact_s, revoked, withdrawn = row[:7]
-    entitlement = entitlement_of(row[19:]) if row[19] is not None else None
+    lost_s, has_restored = row[7:9]
+    entitlement = entitlement_of(row[21:]) if row[21] is not None else None
     uses: tuple[LocalRedemption, ...] = ()
     next_use_no = 1
     if seen_before:
@@ -99,14 +105,18 @@ def read_redemption_state(
         campaign_withdrawn=bool(withdrawn),
         blocked=blocked,
         last_contact_s=last_contact_s,
-        exposure=_exposure(connection, now) if _may_be_risky(entitlement, now) else _NO_EXPOSURE,
+        exposure=_exposure(connection, now)
+        if lost_s is not None or _may_be_risky(entitlement, now)
+        else _NO_EXPOSURE,
         authorisation=authorisation,
+        lost_s=lost_s,
+        restored=_restored(connection, cti) if has_restored else (),
     )
     return RedemptionRead(
         state,
         OutboxPlace(epoch_no, seq),
-        PendingRequest(*row[7:11]) if row[7] is not None else None,
-        session_from(row[11:19], now) if row[11] is not None else None,
+        PendingRequest(*row[9:13]) if row[9] is not None else None,
+        session_from(row[13:21], now) if row[13] is not None else None,
     )
 
 
@@ -137,6 +147,13 @@ def _uses(rows: list[tuple[Any, ...]]) -> tuple[LocalRedemption, ...]:
         )
         for ledger_id, number, units, amount, at_s, review, _ in rows
         if number is not None and ledger_id not in reversed_ids
+    )
+
+
+def _restored(connection: sqlite3.Connection, cti: bytes) -> tuple[RestoredRedemption, ...]:
+    return tuple(
+        RestoredRedemption(device=device, units=units, amount_minor=amount_minor, at_s=at_s)
+        for device, units, amount_minor, at_s in connection.execute(_RESTORED, (cti,))
     )
 
 

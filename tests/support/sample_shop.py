@@ -10,6 +10,7 @@ from edge.domain.order_row import row_of
 from edge.domain.redemption_state import DevicePlace
 from edge.redemption.redeemer import Redeemer
 from edge.store import order_cache, order_pages
+from edge.store.ledger_restore import apply_restore_page
 from edge.store.opening import open_store
 from edge.token.claims import Claims, Kind
 from edge.values.instant import ClockTrust, Instant
@@ -77,11 +78,13 @@ def order(claims, **given):
 INCARNATION = bytes(16)  # of the platform's store
 
 
-def open_at(folder, **given):
-    """Open the store in ``folder``; it must open."""
+def open_at(folder, *, recovering=False, **given):
+    """Open the store in ``folder``; it must open. Unless ``recovering``, nothing is missing."""
     facts = {"device_id": DEVICE, "now_s": NOON.unix_s, "random_bytes": os.urandom, **given}
     opened = open_store(folder, **facts)
     assert opened.store is not None, opened.detail
+    if not recovering:
+        apply_restore_page(opened.store, (), after="", following=None)
     return opened.store
 
 

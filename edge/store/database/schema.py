@@ -1,6 +1,7 @@
 """The store's tables, and the steps by which ``edge.store.database.migration`` makes them.
 
 ``ledger`` is permanent and only ever appended to. ``outbox`` holds the events for the platform.
+``restored_redemption`` is what the platform gave back of an earlier store's ledger.
 ``entitlement`` is a cache of the platform's orders; it refers to nothing that happened here, nor
 does that refer to it, so an order's update cannot touch a redemption. ``intent`` is what a lock is
 commanded to do, and the outcome.
@@ -25,7 +26,10 @@ CREATE TABLE device (
   time_floor_s INTEGER NOT NULL,           -- it is at least this late
   blocked TEXT,                            -- why the platform blocked this device, or null
   requests INTEGER NOT NULL DEFAULT 0,     -- number of the last authorisation request; never falls
-  floor_order_s INTEGER NOT NULL DEFAULT 0  -- when the last order to lower the floor was signed
+  floor_order_s INTEGER NOT NULL DEFAULT 0,  -- when the last order to lower the floor was signed
+  -- A new store is recovering: what was redeemed before is loaded from the platform.
+  restore_after TEXT DEFAULT '',           -- where the next page begins; null: nothing is missing
+  lost_s INTEGER DEFAULT 8589934592        -- codes issued before are in doubt; null: none is
 ) STRICT;
 CREATE TABLE outbox (
   epoch_no INTEGER NOT NULL REFERENCES epoch (no),
@@ -127,6 +131,15 @@ CREATE TABLE ledger (
 CREATE UNIQUE INDEX ledger_reversed_once ON ledger (reverses) WHERE reverses IS NOT NULL;
 CREATE INDEX ledger_risk_by_time ON ledger (at_s) WHERE risk IS NOT NULL;
 CREATE INDEX ledger_risk_by_event ON ledger (epoch_no, seq) WHERE risk IS NOT NULL;
+CREATE TABLE restored_redemption (         -- what the platform knows from before this store
+  cti BLOB NOT NULL CHECK (length(cti) = 16),
+  device TEXT NOT NULL,                    -- that redeemed: this one or another of its site
+  event_id TEXT NOT NULL,                  -- of the event that first reported it
+  units INTEGER NOT NULL,
+  amount_minor INTEGER,
+  at_s INTEGER NOT NULL,
+  PRIMARY KEY (cti, device, event_id)
+) STRICT, WITHOUT ROWID;
 CREATE TABLE review (                      -- a second person's approval
   ledger_id INTEGER PRIMARY KEY REFERENCES ledger (id),
   state TEXT NOT NULL,                     -- pending | approved | rejected | void
@@ -233,6 +246,7 @@ CREATE TABLE authorisation_request (       -- of a grant to redeem what is not h
   requested_s INTEGER NOT NULL,
   boot TEXT NOT NULL,                      -- the run of the machine in which due_ns counts
   due_ns INTEGER NOT NULL,                 -- monotonic; a reply after this is too late
+  counted TEXT,                            -- JSON: events that this device counts; null: all
   result TEXT,                             -- an AuthorisationResult; null: no reply yet
   used_units INTEGER,                      -- that other devices have redeemed
   used_minor INTEGER,

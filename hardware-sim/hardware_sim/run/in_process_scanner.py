@@ -22,6 +22,7 @@ from edge.config import Profile, parse_profile
 from edge.domain.order_row import row_of
 from edge.scanner.daemon import Daemon
 from edge.store import documents
+from edge.store.ledger_restore import apply_restore_page
 from edge.store.opening import open_store
 from edge.store.order_pages import apply_snapshot_page
 from edge.values.instant import Instant
@@ -63,6 +64,7 @@ def fill_store(sample: SamplePlatform, *, now: Instant) -> None:
         last=True,
         now=now,
     )
+    apply_restore_page(opened.store, (), after="", following=None)
     opened.store.close()
 
 

@@ -14,6 +14,7 @@ from edge.store import exception_cases, ledger, opening, outbox, reviews
 from edge.store.database import migration
 from edge.store.database.store import FILE, LOCK, SUSPECT, quarantines
 from edge.store.database.store_files import StoreFiles
+from edge.store.ledger_restore import CLOCK_MARGIN_S, bound_loss
 from edge.store.opening import StoreState, open_store
 from tests.support.ordinary_user import ordinary_user
 from tests.support.sample_shop import DEVICE, NOON, code, deliver, open_at, order, redeemer
@@ -90,8 +91,12 @@ def test_a_store_that_cannot_be_read_is_put_aside_with_its_files_and_the_device_
     assert opened.quarantined.exists()
     assert opened.quarantined.name in opened.detail
     assert {case.kind.value for case in exception_cases.cases(opened.store)} == {"system_fault"}
-    deliver(opened.store, order(claims := code()))
-    assert redeemer(opened.store).redeem(claims, NOON).is_accepted, "it scans"
+    bound_loss(opened.store, NOON)
+    old, new = code(issued_at_s=NOON.unix_s - 60), code(issued_at_s=NOON.unix_s + CLOCK_MARGIN_S)
+    deliver(opened.store, order(old), order(new))
+    clerk = redeemer(opened.store)
+    assert clerk.redeem(old, NOON).reason is Verdict.NEEDS_ONLINE, "it may have been redeemed"
+    assert clerk.redeem(new, NOON).is_accepted, "it scans"
 
 
 def test_a_torn_page_in_the_ledger_is_noticed_at_the_start(used):

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Final
 
 from edge.store.database.store import Store
+from edge.store.ledger_restore import apply_restore_page
 
 NOW_S: Final = 1_800_000_000
 WAITING: Final = 10  # events that the platform has not acknowledged
@@ -37,6 +38,11 @@ _ROWS: Final = (
     ),
     ("entitlement", _SOLD.format(cti=_CTI), 1),
     (
+        "restored_redemption (cti, device, event_id, units, amount_minor, at_s)",
+        f"{_CTI}, 'bench-2', 'event-' || i, 1, 1250, {NOW_S}",
+        1,
+    ),
+    (
         "journal (at_s, trust, reason, detail, cti, order_id, ledger_id, facts)",
         f"{NOW_S}, 'trusted', 'accepted', '', {_CTI}, 'A-' || i, i, {_FACTS}",
         1,
@@ -67,6 +73,7 @@ def grow(store: Store, rows: int, *, fresh: int = 0, refused: int | None = None)
     ``fresh`` codes are in the order cache and were not redeemed (``fresh_cti``). The platform has
     refused the first ``refused`` events; None: one of a thousand. Synchronisation is off meanwhile.
     """
+    apply_restore_page(store, (), after="", following=None)
     connection = store.connection()
     connection.create_function("unhex_cti", 1, lambda i: cti(i, rows), deterministic=True)
     connection.execute("PRAGMA synchronous = OFF")

@@ -20,6 +20,7 @@ from edge.domain.decision_facts import DecisionTerms
 from edge.domain.redemption_state import DevicePlace
 from edge.redemption.redeemer import Redeemer
 from edge.store.database.store import Store, connect
+from edge.store.ledger_restore import apply_restore_page
 from edge.store.opening import open_store
 from edge.token.claims import Claims, Kind
 from edge.values.instant import Instant
@@ -133,6 +134,7 @@ def _filled(folder: Path, cached: int) -> Store:
     opened = open_store(folder, device_id="bench", now_s=NOW.unix_s, random_bytes=os.urandom)
     assert opened.store is not None, opened.detail
     store = opened.store
+    apply_restore_page(store, (), after="", following=None)
     connection = store.connection()
     connection.execute("PRAGMA synchronous = OFF")
     with store.transaction():

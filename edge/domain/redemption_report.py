@@ -29,6 +29,7 @@ def redeemed_body(
         "operator": operator,
         "doors": list(decision.doors),
         "kid": claims.kid.hex(),
+        "expires_s": claims.expires_at_s,
     }
     if decision.claim is not None:
         body[GRANT_REQUEST] = decision.claim

@@ -20,7 +20,17 @@ BATCH: Final = 50  # rows in one go: some milliseconds, and more than a scanner 
 _SAMPLE: Final = 32  # rows whose size is measured, evenly spread
 
 PERMANENT: Final = frozenset(
-    {"epoch", "exception", "intent", "ledger", "outbox", "policy", "review", "withdrawal"}
+    {
+        "epoch",
+        "exception",
+        "intent",
+        "ledger",
+        "outbox",
+        "policy",
+        "restored_redemption",
+        "review",
+        "withdrawal",
+    }
 )
 # As many rows as there are devices, people or orders; the newest replaces the one before.
 CURRENT: Final = frozenset(

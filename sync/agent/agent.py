@@ -9,7 +9,7 @@ from __future__ import annotations
 import time
 from collections import Counter
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any, Final, Literal, assert_never
 
 from structlog.typing import FilteringBoundLogger
@@ -26,6 +26,7 @@ from sync.agent.enrolment.revocation import RevocationHandler
 from sync.agent.feed_schedule import LONGEST_REQUEST_S
 from sync.agent.link_monitor import LinkMonitor
 from sync.agent.outcomes import DocumentOutcome, DownlinkRefusal, Outcome
+from sync.agent.restore_requester import RestoreRequester
 from sync.agent.settings.applier import SettingsApplier
 from sync.agent.timings import AGENT_TIMINGS, AgentTimings
 from sync.agent.uplink import AckEffect, Uplink
@@ -39,6 +40,7 @@ from sync.wire.messages import (
     MessageFault,
     MessageRefusal,
     Response,
+    RestoreReply,
     RungReport,
     Status,
 )
@@ -74,6 +76,7 @@ class AgentParts:
     settings: SettingsApplier | None = None
     revocations: RevocationHandler | None = None
     relay: AuthorisationRelay | None = None
+    restores: RestoreRequester | None = None
     online_flag: OnlineFlag | None = None
 
 
@@ -194,6 +197,7 @@ class Agent:
             "orders_dropped": feed.dropped,
             "orders_received_s": feed.last_contact_s,
             "feeds": self._feeds(feed.last_contact_s),
+            "ledger_restore": self._restore_report(),
             "documents": dict(self.documents),
             "refused_messages": dict(self.refused),
             "refused_publishes": self._session.refused_publishes,
@@ -209,6 +213,11 @@ class Agent:
         }
         return lists if orders_contact_s is None else {"orders": orders_contact_s, **lists}
 
+    def _restore_report(self) -> dict[str, int | bool]:
+        if self._parts.restores is None:
+            return {}
+        return asdict(self._parts.restores.progress())
+
     def _watch_problems(self) -> None:
         """Name what is older than it may be, or wrong. A change is one line in the log."""
         found = self._sources.problems(self._sources.now())
@@ -217,6 +226,8 @@ class Agent:
             found[ORDERS_NOT_REMOVED] = f"orders that are no longer valid stay: {self._stale_rows}"
         if self._sources.monotonic_s() < self._held_until_s:
             found = found | {PLATFORM_HELD: "it sends no orders and no grants until it is resumed"}
+        if self._parts.restores is not None:
+            found |= self._parts.restores.problems(self._sources.monotonic_s())
         for name in found.keys() - self._problems.keys():
             self._log.warning("problem", problem=name, detail=found[name])
         for name in self._problems.keys() - found.keys():
@@ -229,6 +240,8 @@ class Agent:
         self._connection = self._session.connections
         self._parts.uplink.start_over(monotonic_s)
         self._parts.downlink.request_now(monotonic_s)
+        if self._parts.restores is not None:
+            self._parts.restores.request_now(monotonic_s)
         if self._parts.settings is not None:
             self._parts.settings.note_reported(None)
         self._publish_status(monotonic_s)
@@ -258,12 +271,15 @@ class Agent:
         uplink.tick(lambda payload: session.publish(self._topic(Up.EVENTS), payload), monotonic_s)
         if not session.room:
             return
-        request = self._parts.downlink.next_request(monotonic_s, new_id=self._sources.new_id)
-        if request is not None:
-            # One that waits at the broker for a hub is sent again before it arrives.
-            session.publish(
-                self._topic(Up.REQUEST), codec.encode(request), expires_s=int(LONGEST_REQUEST_S)
-            )
+        for part in (self._parts.restores, self._parts.downlink):
+            if part is None:
+                continue
+            request = part.next_request(monotonic_s, new_id=self._sources.new_id)
+            if request is not None:
+                # One that waits at the broker for a hub is sent again before it arrives.
+                session.publish(
+                    self._topic(Up.REQUEST), codec.encode(request), expires_s=int(LONGEST_REQUEST_S)
+                )
 
     def _step_parts(self, monotonic_s: float) -> None:
         if self._parts.relay is not None:
@@ -326,8 +342,8 @@ class Agent:
                 self._receive_page(arrival.payload, now)
             case Down.COMMAND:
                 self._receive_command(arrival.payload, topic.node)
-            case Down.RESPONSE if self._parts.relay is not None:
-                self._receive_response(arrival.payload, self._parts.relay)
+            case Down.RESPONSE:
+                self._receive_reply(arrival.payload, now)
             case Down.CONFIG if self._parts.settings is not None:
                 self._receive_config(arrival.payload, self._parts.settings, now)
             case _:
@@ -358,6 +374,8 @@ class Agent:
             self._log.warning("events_refused", refused=refused)
         if uplink.conflicts_now:
             self._log.warning("platform_conflict", conflicts=uplink.conflicts_now)
+        if self._parts.restores is not None and (effect is AckEffect.AHEAD or uplink.refused_now):
+            self._parts.restores.request_now(self.last_ack_s)  # this store may be an old copy
         if effect in (AckEffect.REWOUND, AckEffect.AHEAD, AckEffect.NOT_BELIEVED):
             self._note_effect(effect, ack)
 
@@ -378,6 +396,8 @@ class Agent:
         elif command.type == "resend":  # messages of either direction may be lost
             self._parts.uplink.send_all_again()
             self._parts.downlink.request_now(self._sources.monotonic_s())
+            if self._parts.restores is not None:
+                self._parts.restores.request_now(self._sources.monotonic_s())
             if relay is not None:
                 relay.request_authority_soon()
         elif command.type == "platform_held":
@@ -385,14 +405,20 @@ class Agent:
         elif relay is not None:
             relay.note_authority()
 
-    def _receive_response(self, payload: bytes, relay: AuthorisationRelay) -> None:
-        response = codec.decode_addressed(Response, payload, dev=self._address.device)
-        if isinstance(response, MessageRefusal):
-            self._count(response.fault, response.detail)
-            return
-        reply = relay.receive(response, self._sources.now(), self._sources.monotonic_ns())
-        if isinstance(reply, DownlinkRefusal):
-            self._count(reply.reason, reply.detail)
+    def _receive_reply(self, payload: bytes, now: Instant) -> None:
+        relay, restores = self._parts.relay, self._parts.restores
+        reply = codec.decode_reply(payload, dev=self._address.device)
+        match reply:
+            case Response() if relay is not None:
+                taken = relay.receive(reply, now, self._sources.monotonic_ns())
+                if isinstance(taken, DownlinkRefusal):
+                    self._count(taken.reason, taken.detail)
+            case RestoreReply() if restores is not None:
+                self._note(restores.receive(reply, now, self._sources.monotonic_s()))
+            case MessageRefusal():
+                self._count(reply.fault, reply.detail)
+            case _:
+                self._count(MessageFault.TOPIC_UNKNOWN, Down.RESPONSE)
 
     def _receive_config(self, payload: bytes, settings: SettingsApplier, now: Instant) -> None:
         """Hand each document of the message to the handler of its form."""
@@ -422,10 +448,16 @@ class Agent:
                 | DocumentOutcome.OPERATORS
                 | DocumentOutcome.ORDERS_COMPLETE
                 | DocumentOutcome.REVIEWS
+                | DocumentOutcome.RESTORE_COMPLETE
             ):
                 self._log.info(outcome)
                 self._parts.uplink.note_commit()  # an applied review has written an event
-            case DocumentOutcome.ORDERS | DocumentOutcome.SAME | DocumentOutcome.ORDERS_GAP:
+            case (
+                DocumentOutcome.ORDERS
+                | DocumentOutcome.SAME
+                | DocumentOutcome.ORDERS_GAP
+                | DocumentOutcome.RESTORED
+            ):
                 pass
             case _:
                 assert_never(outcome)

@@ -149,5 +149,6 @@ class AuthorisationRelay:
             number=request.number,
             order_quantity=request.order_quantity,
             order_amount_minor=request.order_amount_minor,
+            counted=None if request.counted is None else list(request.counted),
             wait_ms=min(60_000, max(1, (request.due_ns - now_ns) // 1_000_000)),
         )

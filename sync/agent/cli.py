@@ -41,6 +41,7 @@ from sync.agent.downlink import Downlink
 from sync.agent.enrolment.revocation import RevocationHandler
 from sync.agent.enrolment.runner import EnrolmentRunner, trusted_keys, wait_for_identity
 from sync.agent.order_intake import SHRUNK
+from sync.agent.restore_requester import RestoreRequester
 from sync.agent.scanner_health import ScannerHealthWatch
 from sync.agent.settings.assembly import (
     build_applier,
@@ -281,6 +282,13 @@ def _parts(
             log=process.log,
         ),
         relay=AuthorisationRelay(store, anchors, device=address.device, site=address.site),
+        restores=RestoreRequester(
+            store,
+            anchors,
+            device=address.device,
+            site=address.site,
+            patience_s=process.timings.restore_patience_s,
+        ),
         online_flag=OnlineFlag(process.data),
     )
 

@@ -32,6 +32,7 @@ def device_metrics(report: Mapping[str, Any], *, now_s: int) -> list[Metric]:
             "1 when the system's clock was set from the network.",
             int(report["clock"] == ClockTrust.TRUSTED),
         ),
+        *_restore_metrics(report["ledger_restore"]),
         *_labelled_metrics(report, now_s),
     ]
     if report["last_ack_age_s"] is not None:
@@ -63,6 +64,23 @@ def _outbox_metrics(report: Mapping[str, Any], now_s: int) -> list[Metric]:
             "edge_sync_oversized_publishes",
             "Messages set aside because the broker accepts no packet of their size.",
             report["oversized_publishes"],
+        ),
+    ]
+
+
+def _restore_metrics(restore: Mapping[str, Any]) -> list[Metric]:
+    if not restore:
+        return []
+    return [
+        gauge(
+            "edge_sync_ledger_recovering",
+            "1 while the platform has not given back all that this device has lost.",
+            int(restore["recovering"]),
+        ),
+        gauge(
+            "edge_sync_ledger_restored",
+            "Redemptions that the platform has given back.",
+            restore["restored"],
         ),
     ]
 

@@ -16,6 +16,8 @@ class DocumentOutcome(StrEnum):
     ORDERS_COMPLETE = "orders_snapshot_complete"
     SAME = "already_stored"
     REVIEWS = "reviews_applied"
+    RESTORED = "ledger_restored"
+    RESTORE_COMPLETE = "ledger_restore_complete"
     ORDERS_GAP = "orders_gap"  # something before it is missing: asked for
 
 

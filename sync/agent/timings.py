@@ -25,6 +25,7 @@ class AgentTimings:
     health_status_every_s: float = 5.0  # a change of the health is published this often at most
     scanner_silent_s: float = 20.0  # a scanner whose health file does not change for this long
     health_every_s: float = 2.0  # the health file and the metrics
+    restore_patience_s: float = 60.0  # a restore that takes longer is a problem with a name
     store_retry_s: float = 15.0  # a store that cannot be used is tried again
 
 

@@ -5,6 +5,7 @@ The device must have something to report.
 
 from __future__ import annotations
 
+from base64 import b64encode
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
@@ -21,6 +22,8 @@ from sync.wire.messages import (
     GrantRequest,
     MessageRefusal,
     OrdersRequest,
+    RestoreReply,
+    RestoreRequest,
     Status,
 )
 from sync.wire.topics import Down, Topic, Up
@@ -57,6 +60,7 @@ class DeviceCheck:
                 self._orders_request,
                 self._unsigned_orders,
                 self._grant_requests,
+                self._restore_requests,
             )
         )
 
@@ -67,6 +71,10 @@ class DeviceCheck:
             raise CheckFailed(f"nothing came on {self._topic(Up.STATUS)} that is a Status")
         self._epoch = status.epoch
         self._publish(Down.ORDERS, _UNSIGNED)
+        unsigned = RestoreReply(
+            dev=self.device, id="unsigned", signed=b64encode(_UNSIGNED).decode()
+        )
+        self._publish(Down.RESPONSE, codec.encode(unsigned))
         expect(status.state == "online", "it reports that it is offline")
 
     def _resend(self) -> None:
@@ -187,6 +195,12 @@ class DeviceCheck:
                 f"grants_released_through {released} with {last} not acknowledged",
             )
 
+    def _restore_requests(self) -> None:
+        """Request the first page of what it has lost, if anything, until a signed one comes."""
+        requests = [self._read_request(arrival) for arrival in self.peer.read]
+        later = {item.after for item in requests if isinstance(item, RestoreRequest)} - {""}
+        expect(not later, f"it requests what follows {max(later, default='')}")
+
     # Sending and receiving
 
     def _reported(self) -> Batch:
@@ -252,7 +266,7 @@ class DeviceCheck:
 
     def _read_request(
         self, arrival: Arrival
-    ) -> OrdersRequest | GrantRequest | MessageRefusal | None:
+    ) -> OrdersRequest | GrantRequest | RestoreRequest | MessageRefusal | None:
         if arrival.topic != self._topic(Up.REQUEST):
             return None
         return codec.decode_request(arrival.payload, dev=self.device)

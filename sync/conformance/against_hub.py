@@ -16,10 +16,11 @@ from edge.token.roots import Roots
 from edge.token.signed_document import DocumentRefusal, open_document
 from edge.token.trust_list import TrustList, open_trust_list
 from edge.values.instant import Instant
+from sync.conformance.against_hub_restore import RestoreCheck
 from sync.conformance.against_hub_reviews import check_reviews
 from sync.conformance.peer import CheckFailed, CheckResult, Peer, expect, run_checks
 from sync.mqtt.endpoint import Arrival
-from sync.protocol.event_bodies import ExceptionBody, ReviewBody
+from sync.protocol.event_bodies import ExceptionBody, RedeemedBody, ReviewBody
 from sync.wire import codec
 from sync.wire.grant_reply import GRANT_REPLY
 from sync.wire.messages import (
@@ -80,6 +81,7 @@ class HubCheck:
                 self._operator_events,
                 self._junk,
                 self._ahead,
+                self._restore,
                 self._snapshot,
                 self._resumed_snapshot,
                 self._nothing_new,
@@ -188,6 +190,24 @@ class HubCheck:
         ahead = codec.encode_batch(self.device, self.epoch, 5000, 0, [], tag=_TAG)
         self.peer.publish(self._topic(Up.EVENTS), ahead)
         self._expect_ack(committed_through=13, acknowledged_through=5000)
+
+    def _restore(self) -> None:
+        """Give back what the device redeemed, in signed pages."""
+        cti = self.new_id().replace("-", "")
+        body = RedeemedBody(
+            cti=cti, order="conformance", kind="write_off", use=1, units=1, verdict="accepted",
+            kid="00000000", expires_s=self.now().unix_s + 600,
+        )  # fmt: skip
+        self._send_encoded([self._event(14, "redeemed", body)])
+        self._expect_ack(committed_through=14)
+        check = RestoreCheck(
+            self.peer, self.tenant, self.device, self.site, self.new_id, self._open, self.reply_s
+        )
+        found = [row for row in check.redemptions(self.epoch, 14) if row.cti.hex() == cti]
+        expect(
+            [(row.device, row.units) for row in found] == [(self.device, 1)],
+            f"{len(found)} redemptions came of the one that was reported",
+        )
 
     # Orders
 

@@ -22,6 +22,8 @@ from sync.wire.messages import (
     GrantRequest,
     OrdersRequest,
     Response,
+    RestoreReply,
+    RestoreRequest,
     Status,
 )
 from sync.wire.settings_report import SettingsReport
@@ -125,7 +127,7 @@ def _from_the_device() -> Iterator[Channel]:
         (
             Up.REQUEST,
             "Requests of a device, or of a site's authority.",
-            (OrdersRequest, GrantRequest, LeaseRequest),
+            (OrdersRequest, GrantRequest, RestoreRequest, LeaseRequest),
         ),
         (
             Up.STATUS,
@@ -146,7 +148,11 @@ def _from_the_device() -> Iterator[Channel]:
 def _to_the_device() -> Iterator[Channel]:
     for channel, words, models in (
         (Down.ACK, "What is durable at the platform.", (Ack,)),
-        (Down.RESPONSE, "The reply to a grant request or a lease request.", (Response, LeaseReply)),
+        (
+            Down.RESPONSE,
+            "The reply to a grant request, a restore request or a lease request.",
+            (Response, RestoreReply, LeaseReply),
+        ),
     ):
         yield Channel(
             name=f"device.dn.{channel}",
@@ -204,10 +210,12 @@ MODELS: Final[tuple[type[BaseModel], ...]] = (
     Event,
     OrdersRequest,
     GrantRequest,
+    RestoreRequest,
     Status,
     SettingsReport,
     Ack,
     Response,
+    RestoreReply,
     Command,
     LeaseRequest,
     LeaseReply,
@@ -234,8 +242,9 @@ def schemas() -> dict[str, Any]:
     }
     found[_BATCH] = {**found[_BATCH], "title": _BATCH}
     found[_BATCH]["properties"]["events"]["items"] = {"$ref": SCHEMAS_AT + "Event"}
-    for request in (OrdersRequest, GrantRequest):  # a reader tells them apart by their type
-        found[request.__name__]["required"].append("type")
+    # A reader tells these apart by their type.
+    for message in (OrdersRequest, GrantRequest, RestoreRequest, RestoreReply):
+        found[message.__name__]["required"].append("type")
     found |= {
         "OrdersPage": document_schemas.ORDERS,
         "TrustList": document_schemas.TRUST_LIST,
@@ -243,6 +252,7 @@ def schemas() -> dict[str, Any]:
         "OperatorList": document_schemas.OPERATOR_LIST,
         "Settings": document_schemas.SETTINGS,
         "GrantReply": document_schemas.GRANT_REPLY,
+        "RestorePage": document_schemas.RESTORE_PAGE,
         "Lease": document_schemas.LEASE,
         "ReviewDecision": document_schemas.REVIEW_DECISION,
         "StatusLists": _list_of("StatusList", maxItems=64),

@@ -293,6 +293,35 @@ GRANT_REPLY: Final = _map(
         },
     },
 )
+RESTORE_PAGE: Final = _map(
+    "RestorePage",
+    "Redemptions that a device has lost, signed for the purpose `grant`. It travels as base64 in"
+    " `signed` of a RestoreReply.",
+    {
+        "40": _described(_TEXT, "device"),
+        "41": _described(_TEXT, "id of the request"),
+        "42": _described(_TEXT, "site"),
+        "43": _described(_TEXT, "the authority: the platform, or a site's own"),
+        "44": _described(_SECONDS, "issued at"),
+        "45": _described(_TEXT, "where this page begins, as in the request"),
+        "46": _described(_TEXT, "where the next page begins; empty on the last page"),
+        "47": {"type": "boolean", "description": "this is the last page"},
+        "48": {
+            "type": "array",
+            "items": {"type": "array"},
+            "description": (
+                "redemptions that were not reversed: cti, device, units, minor units of money or"
+                " null, time, id of the event that first reported it"
+            ),
+        },
+        "49": {
+            "type": "array",
+            "items": {"type": "array"},
+            "description": "each epoch of the request, and the number through which the authority"
+            " has it",
+        },
+    },
+)
 LEASE: Final = _map(
     "Lease",
     "A site's authority, signed for the purpose `grant`. It travels as base64 in `signed` of a"
@@ -311,7 +340,7 @@ LEASE: Final = _map(
             "items": {"type": "array"},
             "description": (
                 "redemptions: cti, device, use, epoch, seq, units, minor units of money or null,"
-                " time, id of the event"
+                " time, id of the event, expiry of the code or null"
             ),
         },
         "25": {

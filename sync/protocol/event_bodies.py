@@ -6,7 +6,7 @@ from typing import Annotated, Final, Literal
 
 from pydantic import Field
 
-from sync.wire.messages import Count, Cti, Ident, Seq, WireModel, Word
+from sync.wire.messages import Count, Cti, Ident, Seconds, Seq, WireModel, Word
 
 Text = Annotated[str, Field(max_length=400)]
 Order = Annotated[Text, Field(description="the order")]
@@ -41,6 +41,10 @@ class RedeemedBody(_Body):
     operator: Text | None = Field(None, description="the operator who was signed in")
     doors: list[Text] = Field(default_factory=list, description="compartments to open, in order")
     kid: str = Field(pattern=r"^[0-9a-f]{8}$", description="the key that signed the code")
+    expires_s: Seconds | None = Field(
+        None,
+        description="when the code expires, Unix seconds; after that no device is reminded of it",
+    )
     grant_request: Ident | None = Field(
         None, description="id of the GrantRequest whose grant it rests on, if it rests on one"
     )

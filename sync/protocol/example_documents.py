@@ -33,6 +33,7 @@ from sync.protocol.example_keys import (
 )
 from sync.wire.grant_reply import GRANT_REPLY, GrantReply
 from sync.wire.order_feed import Confirmation, Delta, Snapshot, page_payload
+from sync.wire.restore_page import RESTORE_PAGE, PlatformRedemption, RestorePage
 from sync.wire.review_decision import ReviewDecision, sign_review_decision
 from sync.wire.review_page import ReviewPage, review_payload
 from sync.wire.site_lease import LEASE, Lease, LeasedRedemption
@@ -53,6 +54,31 @@ def grant_reply() -> bytes:
     return GRANT_REPLY.sign(reply, key(Purpose.GRANT))
 
 
+def restore_page() -> bytes:
+    """Return the last page of a restore, with the one redemption of that shop."""
+    redemption = PlatformRedemption(
+        cti=bytes.fromhex(CTI),
+        device=DEV,
+        units=1,
+        amount_minor=1250,
+        at_s=NOW_S + 42,
+        event_id=ident(42),
+    )
+    page = RestorePage(
+        device=DEV,
+        id=ident(9),
+        site=SITE,
+        authority="_hub",
+        issued_at_s=NOW_S + DAY_S,
+        after="",
+        next="",
+        last=True,
+        rows=(redemption,),
+        streams=((EPOCH, 42),),
+    )
+    return RESTORE_PAGE.sign(page, key(Purpose.GRANT))
+
+
 def lease() -> bytes:
     """Return a lease for three days, with the one redemption so far."""
     redemption = LeasedRedemption(
@@ -65,6 +91,7 @@ def lease() -> bytes:
         amount_minor=1250,
         ts=NOW_S + 42,
         id=ident(42),
+        expires_s=NOW_S + DAY_S,
     )
     content = Lease(
         site=SITE,

@@ -15,7 +15,7 @@ from sync.protocol.event_bodies import (
     WithheldBody,
 )
 from sync.protocol.example_documents import review_decision
-from sync.protocol.example_keys import CTI, DEV, EPOCH, NOW_S, ident
+from sync.protocol.example_keys import CTI, DAY_S, DEV, EPOCH, NOW_S, ident
 from sync.wire import codec
 from sync.wire.messages import Event, WireModel
 from sync.wire.review_decision import decision_name
@@ -30,6 +30,7 @@ _REDEEMED: Final = RedeemedBody(
     currency="EUR",
     verdict="accepted",
     kid="6b657931",
+    expires_s=NOW_S + DAY_S,
 )
 _REVERSED: Final = ReversedBody(
     cti=CTI,

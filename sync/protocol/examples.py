@@ -27,6 +27,8 @@ from sync.wire.messages import (
     OrdersRequest,
     RefusedItem,
     Response,
+    RestoreReply,
+    RestoreRequest,
     RungReport,
     Status,
     WireModel,
@@ -62,6 +64,12 @@ _MESSAGES: Final[dict[str, dict[str, WireModel]]] = {
         "One unit, to be redeemed here": GrantRequest(
             dev=DEV, id=ident(4), cti=CTI, quantity=1, epoch=EPOCH, number=7
         )
+    },
+    "RestoreRequest": {
+        "What was redeemed before this store began": RestoreRequest(dev=DEV, id=ident(8)),
+        "The next page, of a store whose events were carried over from a damaged one": (
+            RestoreRequest(dev=DEV, id=ident(9), after=f"{CTI}/{DEV}/{EPOCH}/42", epochs=[EPOCH])
+        ),
     },
     "LeaseRequest": {
         "A site's authority that has just been set up": LeaseRequest(
@@ -161,6 +169,11 @@ def _messages_with_documents() -> dict[str, dict[str, WireModel]]:
                 id=ident(4),
                 result=AuthorisationResult.GRANTED,
                 signed=_base64(example_documents.grant_reply()),
+            )
+        },
+        "RestoreReply": {
+            "The only page": RestoreReply(
+                dev=DEV, id=ident(9), signed=_base64(example_documents.restore_page())
             )
         },
         "LeaseReply": {

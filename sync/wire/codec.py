@@ -27,7 +27,11 @@ from sync.wire.messages import (
     MessageFault,
     MessageRefusal,
     OrdersRequest,
+    Reply,
     Request,
+    Response,
+    RestoreReply,
+    RestoreRequest,
     WireModel,
 )
 from sync.wire.storable import unstorable
@@ -46,7 +50,8 @@ _WORD_LETTERS = frozenset("abcdefghijklmnopqrstuvwxyz0123456789_.")
 T = TypeVar("T")
 M = TypeVar("M", bound=WireModel)
 A = TypeVar("A", bound=Addressed)
-_REQUEST: TypeAdapter[OrdersRequest | GrantRequest] = TypeAdapter(Request)
+_REQUEST: TypeAdapter[OrdersRequest | GrantRequest | RestoreRequest] = TypeAdapter(Request)
+_REPLY: TypeAdapter[Response | RestoreReply] = TypeAdapter(Reply)
 
 
 def encode(message: BaseModel) -> bytes:
@@ -198,10 +203,18 @@ def is_cti(text: str) -> bool:
     return len(text) == 32 and _HEXADECIMAL.issuperset(text)
 
 
-def decode_request(payload: bytes, *, dev: str) -> OrdersRequest | GrantRequest | MessageRefusal:
+def decode_request(
+    payload: bytes, *, dev: str
+) -> OrdersRequest | GrantRequest | RestoreRequest | MessageRefusal:
     """Return the request in ``payload``, which came on the topic of ``dev``."""
     request = _parse(_REQUEST, payload, MAX_MESSAGE_BYTES)
     return request if isinstance(request, MessageRefusal) else _check(request, dev)
+
+
+def decode_reply(payload: bytes, *, dev: str) -> Response | RestoreReply | MessageRefusal:
+    """Return the reply to a request of ``dev``, which came on its topic."""
+    reply = _parse(_REPLY, payload, MAX_MESSAGE_BYTES)
+    return reply if isinstance(reply, MessageRefusal) else _check_sender(reply, dev)
 
 
 def decode(

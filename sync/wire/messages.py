@@ -11,7 +11,8 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Annotated, Final, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, JsonValue
+from pydantic import BaseModel, ConfigDict, Discriminator, Field, JsonValue
+from pydantic import Tag as UnionTag
 
 from edge.domain.authorisation import AuthorisationResult
 from sync.wire.topics import NAME
@@ -21,7 +22,10 @@ MOST_REFUSALS: Final = 1000  # in an acknowledgement, which concerns the events 
 MOST_CONFLICTS: Final = 50  # in an acknowledgement
 MOST_RUNGS = 32  # of a decoder, in a status
 MOST_PROBLEMS = 32  # of a device, in a status
+MOST_COUNTED: Final = 64  # redemptions that a grant request names
+MOST_EPOCHS: Final = 32  # that a restore request names
 COMMAND_EXPIRES_S: Final = 60  # a command that has waited this long at the broker is of no use
+LONGEST_CURSOR: Final = 200  # characters: where a page of a restore begins
 MAX_SEQ = 2**53 - 1  # the largest integer every JSON reader keeps exact
 
 Name = Annotated[str, Field(pattern=rf"^{NAME}$")]
@@ -244,9 +248,35 @@ class GrantRequest(Addressed):
     wait_ms: int = Field(
         1500, ge=1, le=60_000, description="after this the device no longer waits for the reply"
     )
+    counted: list[Ident] | None = Field(
+        None,
+        max_length=MOST_COUNTED,
+        description="of a device that has lost its ledger: the events of those of its own"
+        " redemptions of the code that it counts itself; null: it counts all of its own",
+    )
 
 
-Request = Annotated[OrdersRequest | GrantRequest, Field(discriminator="type")]
+class RestoreRequest(Addressed):
+    """Ask for what this device and its site redeemed before: its store is new, or an old copy.
+
+    The first page begins at an empty ``after``, each later one at the ``next`` of the page before.
+    """
+
+    type: Literal["restore"] = Field("restore", description="type of the request")
+    id: RequestIdent
+    after: str = Field(
+        "",
+        pattern=rf"^[ -~]{{0,{LONGEST_CURSOR}}}$",
+        description="where the page begins; empty: the first page",
+    )
+    epochs: list[Epoch] = Field(
+        default=[],
+        max_length=MOST_EPOCHS,
+        description="epochs of which the platform has acknowledged events to this store",
+    )
+
+
+Request = Annotated[OrdersRequest | GrantRequest | RestoreRequest, Field(discriminator="type")]
 
 
 class Response(Addressed):
@@ -258,6 +288,22 @@ class Response(Addressed):
     signed: str = Field(
         "", max_length=2000, description="base64 of a signed document, GrantReply below"
     )
+
+
+class RestoreReply(Addressed):
+    """The reply to a restore request. Only ``signed`` counts."""
+
+    id: RequestIdent
+    type: Literal["restore"] = Field("restore", description="type of the reply")
+    signed: str = Field(
+        max_length=100_000, description="base64 of a signed document, RestorePage below"
+    )
+
+
+Reply = Annotated[
+    Annotated[Response, UnionTag("grant")] | Annotated[RestoreReply, UnionTag("restore")],
+    Discriminator(lambda reply: reply.get("type", "grant") if isinstance(reply, dict) else None),
+]
 
 
 class RungReport(WireModel):

@@ -76,6 +76,7 @@ class LeasedRedemption:
     amount_minor: int | None
     ts: int
     id: str  # of the event that first reported it
+    expires_s: int | None = None  # of the code, where it is known
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -93,12 +94,24 @@ class Lease:
 
 def use_bytes(use: LeasedRedemption) -> int:
     """Return the most bytes that a redemption takes in a page."""
-    return 17 + 6 * 9 + 3 * 3 + len(use.dev) + len(use.epoch) + len(use.id)
+    return 17 + 7 * 9 + 3 * 3 + len(use.dev) + len(use.epoch) + len(use.id)
 
 
 def _write_uses(uses: tuple[LeasedRedemption, ...]) -> Item:
     return [
-        [u.cti, u.dev, u.use_no, u.epoch, u.seq, u.units, u.amount_minor, u.ts, u.id] for u in uses
+        [
+            u.cti,
+            u.dev,
+            u.use_no,
+            u.epoch,
+            u.seq,
+            u.units,
+            u.amount_minor,
+            u.ts,
+            u.id,
+            u.expires_s,
+        ]
+        for u in uses
     ]
 
 
@@ -107,7 +120,7 @@ def _read_uses(signed: CborMap, label: int, name: str) -> tuple[LeasedRedemption
 
 
 def _use(item: Item) -> LeasedRedemption:
-    row = fields.row(item, "redemption", 9)
+    row = fields.row(item, "redemption", 10)
     return LeasedRedemption(
         cti=fields.octets(row, 0, "cti"),
         dev=fields.text(row, 1, "device"),
@@ -118,6 +131,7 @@ def _use(item: Item) -> LeasedRedemption:
         amount_minor=None if row[6] is None else _number(row, 6, "amount"),
         ts=_number(row, 7, "time"),
         id=fields.text(row, 8, "event"),
+        expires_s=None if row[9] is None else _number(row, 9, "expiry"),
     )
 
 

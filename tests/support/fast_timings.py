@@ -20,6 +20,7 @@ AGENT = AgentTimings(
     slow_probe_s=1.0,
     silent_s=1.5,
     resend_s=1.0,
+    restore_patience_s=1.0,
     health_every_s=REPORT_EVERY_S,
     health_status_every_s=REPORT_EVERY_S,
     scanner_silent_s=2.0,

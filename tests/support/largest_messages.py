@@ -55,7 +55,7 @@ from sync.protocol.example_keys import (
 from sync.wire import codec
 from sync.wire.fleet_requests import LARGEST, FleetRequest, FleetResponse
 from sync.wire.limits import MOST_DOCUMENT_BYTES, MOST_MESSAGE_BYTES
-from sync.wire.messages import Ack, Batch, Command, MessageRefusal, Response, Status
+from sync.wire.messages import Ack, Batch, Command, MessageRefusal, Status
 from sync.wire.order_feed import PAGE, Confirmation, Delta, Snapshot, page_payload, read_page
 from sync.wire.order_feed_cbor import decode_page
 from sync.wire.review_page import LONGEST_ROW, ReviewPage, read_review_page, review_payload
@@ -317,11 +317,13 @@ READERS: dict[str, Callable[[bytes], object]] = {
     "EventBatch": lambda raw: codec.decode_batch(raw, dev=DEV),
     "OrdersRequest": lambda raw: codec.decode_request(raw, dev=DEV),
     "GrantRequest": lambda raw: codec.decode_request(raw, dev=DEV),
+    "RestoreRequest": lambda raw: codec.decode_request(raw, dev=DEV),
     "LeaseRequest": lambda raw: codec.decode(LeaseRequest, raw),
     "Status": lambda raw: codec.decode_addressed(Status, raw, dev=DEV),
     "SettingsReport": lambda raw: codec.decode_addressed(SettingsReport, raw, dev=DEV),
     "Ack": lambda raw: codec.decode_addressed(Ack, raw, dev=DEV),
-    "Response": lambda raw: codec.decode_addressed(Response, raw, dev=DEV),
+    "Response": lambda raw: codec.decode_reply(raw, dev=DEV),
+    "RestoreReply": lambda raw: codec.decode_reply(raw, dev=DEV),
     "LeaseReply": lambda raw: codec.decode(LeaseReply, raw, largest=MOST_MESSAGE_BYTES),
     "Command": lambda raw: codec.decode_addressed(Command, raw, dev=DEV),
     "FleetRequest": lambda raw: codec.decode(FleetRequest, raw, largest=LARGEST),

@@ -21,9 +21,10 @@ from edge.store import (
     time_floor,
 )
 from edge.store.database.store import FILE
+from edge.store.ledger_restore import RestoredRow, apply_restore_page
 from edge.token.claims import Kind
 from edge.values.uuid7 import event_id, uuid7
-from tests.support.sample_shop import NOON, at, code, deliver, open_at, order, redeemer
+from tests.support.sample_shop import DEVICE, NOON, at, code, deliver, open_at, order, redeemer
 
 
 def parcel(store, *doors, review=False, name):
@@ -59,7 +60,9 @@ class UsedDevice:
 
     def __init__(self, folder):
         self.folder = folder
-        store = open_at(folder)
+        store = open_at(folder, recovering=True)
+        self.given_back = RestoredRow(os.urandom(16), DEVICE, "event", 1, 250, NOON.unix_s - 9)
+        apply_restore_page(store, [self.given_back], after="", following=None)
         self._vouchers(store)
         self._parcels(store)
         self._lists(store)

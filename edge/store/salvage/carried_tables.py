@@ -47,10 +47,13 @@ CARRIED: Final = (
     ),
     CarriedTable(
         name="device",
-        columns=_columns("one device_id epoch_no time_floor_s blocked requests floor_order_s"),
-        how="all but its name and its epoch, which are new; a lost time floor is that of the"
-        " documents and orders to lower it, a lost count that of the requests; a lost block is in"
-        " the data folder too",
+        columns=_columns(
+            "one device_id epoch_no time_floor_s blocked requests floor_order_s restore_after"
+            " lost_s"
+        ),
+        how="all but its name, its epoch and the state of a restore, which are new; a lost time"
+        " floor is that of the documents and orders to lower it, a lost count that of the requests;"
+        " a lost block is in the data folder too",
     ),
     CarriedTable(
         name="outbox",
@@ -84,6 +87,12 @@ CARRIED: Final = (
         ),
         how="lost rows are rebuilt from events, scans, door intents and indexes; of what none of"
         " these says how much it was, all counts as redeemed",
+    ),
+    CarriedTable(
+        name="restored_redemption",
+        columns=_columns("cti device event_id units amount_minor at_s"),
+        keys=3,
+        how="as it is; the platform gives back what is missing",
     ),
     CarriedTable(
         name="review",
@@ -130,7 +139,7 @@ CARRIED: Final = (
         name="authorisation_request",
         columns=_columns(
             "id cti units order_quantity order_amount_minor requested_s boot due_ns result"
-            " used_units used_minor authority replied_ns consumed number"
+            " used_units used_minor authority replied_ns consumed number counted"
         ),
         how="a grant that was not used yet counts as used: its scan is over, and the next one asks"
         " again",

@@ -152,6 +152,7 @@ def _redeemed_body(
         "operator": row["operator"],
         "doors": list(dict.fromkeys(name for (name,) in doors)),
         "kid": _UNKNOWN_KEY,
+        "expires_s": None,
     }
 
 

@@ -78,11 +78,12 @@ def decide_grant(
 ) -> GrantDecision:
     """Decide ``request`` from what was sold, what devices reported and the grants they hold.
 
-    Grants of the requesting device do not count: it counts its own redemptions.
+    Grants of the requesting device do not count: it counts its own redemptions. A device that has
+    lost its ledger names those that it counts, and all others are counted here.
     """
     cti = bytes.fromhex(request.cti)
     units, minor = redemption_table.total_redeemed(connection, cti)
-    others, others_minor = redemption_table.total_redeemed(connection, cti, but=request.dev)
+    others, others_minor = _used_elsewhere(connection, request, cti)
     left = sold.units - units
     if sold.minor is not None:  # redeemed in parts: one use remains while value remains
         left = 1 if minor < sold.minor else 0
@@ -94,6 +95,17 @@ def decide_grant(
         return GrantDecision(AuthorisationResult.HELD, others, others_minor)
     grant_table.insert_grant(connection, request)
     return GrantDecision(AuthorisationResult.GRANTED, others + held, others_minor)
+
+
+def _used_elsewhere(
+    connection: HubConnection, request: GrantRequest, cti: bytes
+) -> tuple[int, int]:
+    """Return the units and minor units that the device does not count itself."""
+    if request.counted is None:
+        return redemption_table.total_redeemed(connection, cti, but=request.dev)
+    units, minor = redemption_table.total_redeemed(connection, cti)
+    counted = redemption_table.redeemed_by_events(connection, cti, request.dev, request.counted)
+    return units - counted[0], minor - counted[1]
 
 
 def release_finished(connection: HubConnection, batch: Batch, *, committed_through: int) -> None:

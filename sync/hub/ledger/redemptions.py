@@ -28,6 +28,7 @@ class Effect:
     units: int | None
     amount_minor: int | None
     redemption_id: str  # which redemption this is, or reverses
+    expires_s: int | None = None  # Unix seconds, of the code
 
 
 def effect_of(event: Event) -> Effect | None:
@@ -48,7 +49,9 @@ def effect_of(event: Event) -> Effect | None:
         return None
     if amount_minor is not None and not _whole(amount_minor, 0):
         return None
-    return Effect(bytes.fromhex(cti), use_no, units, amount_minor, redemption_id)
+    expires_s = event.body.get("expires_s")
+    known_s = expires_s if _whole(expires_s, 0) else None  # not known: it is never retired
+    return Effect(bytes.fromhex(cti), use_no, units, amount_minor, redemption_id, known_s)
 
 
 def is_first(connection: HubConnection, effect: Effect) -> bool:
@@ -109,6 +112,7 @@ def apply_effect(
         effect.amount_minor,
         event.ts,
         effect.redemption_id,
+        effect.expires_s,
     )
     redemption_table.insert_redemption(connection, row, names_of(event) - {effect.redemption_id})
     if isinstance(grant := event.body.get("grant_request"), str):  # any other grant stays held

@@ -45,6 +45,7 @@ from sync.wire.messages import (
     MessageFault,
     MessageRefusal,
     OrdersRequest,
+    RestoreRequest,
     Status,
 )
 from sync.wire.topics import FLEET, OPS, SITE_PREFIX, Down, Topic, Up
@@ -230,6 +231,10 @@ class Hub:
                 self._send_orders(connection, topic.node, request)
             case GrantRequest() as request:
                 self._respond(topic.node, self._authority.handle_grant_request(connection, request))
+            case RestoreRequest() as request:
+                self._respond(
+                    topic.node, self._authority.handle_restore_request(connection, request)
+                )
             case Status() as status:
                 self._record_status(connection, topic.node, status)
             case MessageRefusal() as refusal:

@@ -12,10 +12,16 @@ from sync.hub.ledger.ingest import BatchIngest
 from sync.mqtt.endpoint import Arrival
 from sync.wire import codec
 from sync.wire.codec import BatchReader
-from sync.wire.messages import GrantRequest, MessageRefusal, OrdersRequest, Status
+from sync.wire.messages import (
+    GrantRequest,
+    MessageRefusal,
+    OrdersRequest,
+    RestoreRequest,
+    Status,
+)
 from sync.wire.topics import Topic, Up, parse_topic
 
-Content = BatchIngest | OrdersRequest | GrantRequest | Status | MessageRefusal
+Content = BatchIngest | OrdersRequest | GrantRequest | RestoreRequest | Status | MessageRefusal
 
 
 @dataclass(slots=True, eq=False)
@@ -88,6 +94,8 @@ def _names(message: InboundMessage, site_of: Callable[[str], str | None]) -> Ite
             yield from (request.dev, request.cti, lease_name(site_of(request.dev)))
         case OrdersRequest() as request:
             yield f"site {site_of(request.dev)}"
+        case RestoreRequest() as restore:
+            yield restore.dev
         case Status() as status:
             yield status.dev
         case _:

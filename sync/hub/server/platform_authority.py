@@ -9,11 +9,12 @@ from typing import Final
 from edge.token.keys import Signer
 from sync.hub.arbitration import grants, site_leases
 from sync.hub.config import HubAuthority
+from sync.hub.ledger import restore_pages
 from sync.hub.orders import hold
 from sync.hub.server.refusal_counter import RefusalCounter
 from sync.hub.store.interface import HubConnection
 from sync.wire import codec
-from sync.wire.messages import GrantRequest, MessageRefusal
+from sync.wire.messages import GrantRequest, MessageRefusal, RestoreRequest
 from sync.wire.site_lease import Lease, LeaseRequest
 from sync.wire.topics import HUB
 
@@ -81,6 +82,25 @@ class PlatformAuthority:
             request, decision, site=site, authority=HUB, signer=signer, now_s=now_s
         )
         return codec.encode(response)
+
+    def handle_restore_request(
+        self, connection: HubConnection, request: RestoreRequest
+    ) -> bytes | None:
+        """Return a page of what a device has lost. A lease of its site makes no difference."""
+        site = self._site_of(request.dev)
+        if site is None:
+            self._refusals.add("device_without_site", request.dev, _NO_SITE)
+            return None
+        if self._signer is None:
+            self._refusals.add("grant_key_missing", request.dev, _NO_KEY)
+            return None
+        if hold.is_held(connection):  # what it lacks may be what this device redeemed
+            self._refusals.add(HUB_HELD, request.dev, _HELD)
+            return None
+        page = restore_pages.restore_page(
+            connection, request, site=site, authority=HUB, now_s=self._now_s()
+        )
+        return codec.encode(restore_pages.restore_reply(page, self._signer))
 
     def handle_lease_request(
         self, connection: HubConnection, node: str, payload: bytes

@@ -21,7 +21,7 @@ from edge.token.signed_document import DocumentRefusal
 from edge.token.trust_list import TrustList, open_trust_list
 from sync.hub.arbitration import grants
 from sync.hub.arbitration.grants import SoldQuantity
-from sync.hub.ledger import ingest
+from sync.hub.ledger import ingest, restore_pages
 from sync.hub.site.authority_parts import AuthorityIdentity, AuthorityParts, AuthorityState
 from sync.hub.store import event_table, lease_table, redemption_table
 from sync.hub.store.interface import HubConnection, UnfitValueError
@@ -30,7 +30,15 @@ from sync.hub.store.redemption_table import RedemptionRow
 from sync.mqtt.endpoint import Arrival, LinkState
 from sync.wire import codec
 from sync.wire.limits import MOST_MESSAGE_BYTES
-from sync.wire.messages import Batch, Command, GrantRequest, MessageFault, MessageRefusal, Status
+from sync.wire.messages import (
+    Batch,
+    Command,
+    GrantRequest,
+    MessageFault,
+    MessageRefusal,
+    RestoreRequest,
+    Status,
+)
 from sync.wire.site_lease import LEASE, Lease, LeaseReply, LeaseRequest
 from sync.wire.topics import FLEET, Down, Topic, Up, parse_topic, site_group
 
@@ -57,6 +65,7 @@ class SiteAuthority:
         self._unreported = self._known_devices()  # devices without a batch since the start
         self._replies_from_s = 0.0  # monotonic
         self._after = ""  # where the next page of the platform's redemptions begins
+        self._whole = False  # on this connection the platform has sent all that it had
         self._catching_up = False  # the last request asked for the missing history
         self._request_due_s = 0.0
         self._state: AuthorityState | None = None
@@ -80,6 +89,7 @@ class SiteAuthority:
         if self._session.connected:
             if self._connection != self._session.connections:
                 self._connection = self._session.connections
+                self._whole = False
                 self._command("resend")  # what devices wrote meanwhile, and how far they are
                 self._request_due_s = 0.0
             self._request_lease()
@@ -114,6 +124,8 @@ class SiteAuthority:
                 request = codec.decode_request(arrival.payload, dev=topic.node)
                 if isinstance(request, GrantRequest):
                     self._decide(connection, request)
+                elif isinstance(request, RestoreRequest):
+                    self._give_back(connection, request)
             case _:
                 pass
 
@@ -145,6 +157,26 @@ class SiteAuthority:
         )
         topic = str(Topic(self._identity.tenant, request.dev, Down.RESPONSE))
         self._session.publish(topic, codec.encode(response), expires_s=RESPONSE_EXPIRES_S)
+
+    def _give_back(self, connection: HubConnection, request: RestoreRequest) -> None:
+        """Send a device a page of what it has lost.
+
+        A device that has lost its store cannot show that events of it are missing here. So the
+        platform must have sent all that it had, on this connection.
+        """
+        if not self.is_replying or not self._whole:
+            return
+        page = restore_pages.restore_page(
+            connection,
+            request,
+            site=self._identity.site,
+            authority=self._identity.name,
+            now_s=self._now().unix_s,
+            only_site=True,
+        )
+        reply = restore_pages.restore_reply(page, self._parts.grant_signer)
+        topic = str(Topic(self._identity.tenant, request.dev, Down.RESPONSE))
+        self._session.publish(topic, codec.encode(reply), expires_s=RESPONSE_EXPIRES_S)
 
     def _receive_trust_list(self, raw: bytes) -> None:
         known = 0 if self._trust is None else self._trust.version
@@ -190,7 +222,7 @@ class SiteAuthority:
         self._term, self._until_s, self._after = lease.term, lease.until_s, lease.next
         self._request_due_s = self._monotonic() + (0.0 if lease.next else RENEW_S)
         if caught_up:
-            self._missing, self._catching_up = False, False
+            self._missing, self._catching_up, self._whole = False, False, True
             self._unreported.clear()
         elif self._missing and not lease.next:
             self._request_due_s = 0.0

@@ -18,6 +18,21 @@ _NEWEST: Final = (
     "SELECT dev, epoch, seq, ts FROM redemption WHERE cti = ? AND dev = ? AND reversed = 0"
     " AND NOT (dev = ? AND epoch = ? AND seq = ?) ORDER BY ts DESC LIMIT 1"
 )
+_COLUMNS: Final = (
+    "r.cti, r.dev, r.use_no, r.epoch, r.seq, r.units, r.amount_minor, r.ts, r.id, r.expires_s"
+)
+_AFTER: Final = "(r.cti, r.dev, r.epoch, r.seq) > (?, ?, ?, ?) AND r.reversed = 0"
+_ORDER: Final = "ORDER BY r.cti, r.dev, r.epoch, r.seq LIMIT ?"
+_ALL_AFTER: Final = f"SELECT {_COLUMNS} FROM redemption r WHERE {_AFTER} {_ORDER}"  # noqa: S608 - constants
+_OWN_AFTER: Final = (
+    f"SELECT {_COLUMNS} FROM redeemed_total t JOIN redemption r ON r.cti = t.cti AND r.dev = t.dev"  # noqa: S608 - constants
+    f" WHERE t.dev = ? AND t.cti >= ? AND {_AFTER} ORDER BY t.cti, r.epoch, r.seq LIMIT ?"
+)
+_SITE_AFTER: Final = (
+    f"SELECT {_COLUMNS} FROM entitlement e JOIN redemption r ON r.cti = e.cti"  # noqa: S608 - constants
+    f" WHERE e.site = ? AND e.cti >= ? AND {_AFTER}"
+    " ORDER BY e.cti, r.dev, r.epoch, r.seq LIMIT ?"
+)
 
 
 class RedemptionRow(NamedTuple):
@@ -32,6 +47,19 @@ class RedemptionRow(NamedTuple):
     amount_minor: int | None
     ts: int  # Unix seconds
     id: str  # of the event that first reported it
+    expires_s: int | None = None  # Unix seconds, of the code; None: the event did not say
+
+
+class RedemptionPlace(NamedTuple):
+    """Where a redemption stands in the order of the table: its key."""
+
+    cti: bytes
+    dev: str
+    epoch: str
+    seq: int
+
+
+FIRST: Final = RedemptionPlace(b"", "", "", 0)  # before every redemption
 
 
 class RedemptionEvent(NamedTuple):
@@ -53,8 +81,8 @@ def insert_redemption(
     reversed = _is_reversed(connection, row)
     inserted = connection.execute(
         "INSERT INTO redemption"
-        " (cti, dev, use_no, epoch, seq, units, amount_minor, ts, id, reversed)"
-        " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING",
+        " (cti, dev, use_no, epoch, seq, units, amount_minor, ts, id, expires_s, reversed)"
+        " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING",
         (*row, int(reversed)),
     )
     if inserted.rowcount == 0:
@@ -156,12 +184,44 @@ def redemptions_of(
     ``after`` is device, epoch and number of the last one that is known.
     """
     rows = connection.execute(
-        "SELECT cti, dev, use_no, epoch, seq, units, amount_minor, ts, id FROM redemption"
-        " WHERE cti = ? AND reversed = 0 AND (dev, epoch, seq) > (?, ?, ?)"
-        " ORDER BY dev, epoch, seq LIMIT ?",
+        f"SELECT {_COLUMNS} FROM redemption r WHERE cti = ? AND reversed = 0"  # noqa: S608 - constants
+        " AND (dev, epoch, seq) > (?, ?, ?) ORDER BY dev, epoch, seq LIMIT ?",
         (cti, *after, limit),
     )
     return [RedemptionRow(bytes(row[0]), *row[1:]) for row in rows.fetchall()]
+
+
+def redemptions_after(
+    connection: HubConnection, place: RedemptionPlace, *, dev: str, site: str | None, limit: int
+) -> list[RedemptionRow]:
+    """Return the redemptions after ``place`` that were not reversed, in the order of their places.
+
+    Of ``dev``, and of the entitlements of ``site``; None: of every device.
+    """
+    if site is None:
+        rows = connection.execute(_ALL_AFTER, (*place, limit)).fetchall()
+    else:
+        rows = connection.execute(_OWN_AFTER, (dev, place.cti, *place, limit)).fetchall()
+        at_site = (site, place.cti, *place, limit)
+        rows += connection.execute(_SITE_AFTER, at_site).fetchall()
+    both = {RedemptionRow(bytes(row[0]), *row[1:]) for row in rows}
+    return sorted(both, key=lambda row: (row.cti, row.dev, row.epoch, row.seq))[:limit]
+
+
+def redeemed_by_events(
+    connection: HubConnection, cti: bytes, dev: str, ids: Iterable[str]
+) -> tuple[int, int]:
+    """Return units and minor units of the redemptions of ``dev`` with these ids, not reversed."""
+    found = [
+        connection.execute(
+            "SELECT units, coalesce(amount_minor, 0) FROM redemption"
+            " WHERE cti = ? AND dev = ? AND id = ? AND reversed = 0",
+            (cti, dev, identity),
+        ).fetchone()
+        for identity in set(ids)
+    ]
+    rows = [row for row in found if row is not None]
+    return sum(units for units, _ in rows), sum(amount for _, amount in rows)
 
 
 def redeemed_ctis(connection: HubConnection, site: str, *, after: bytes, limit: int) -> list[bytes]:

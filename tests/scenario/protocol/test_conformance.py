@@ -82,7 +82,7 @@ def test_our_hub_keeps_to_the_protocol(platform):
     options = ("--site", "shop-1", "--roots", roots, *grant_options(platform))
     code, faults, count = check(platform, "hub", "probe-1", "probe-1", *options)
     assert faults == {}
-    assert (code, count) == (0, 23)
+    assert (code, count) == (0, 24)
     with platform.hub_store() as store, store.transaction() as connection:
         assert hold.is_held(connection), "it was told of orders that it does not have"
         hold.resume(connection, by="zoe", reason="that was a check", now_s=int(time.time()))
@@ -178,7 +178,7 @@ def test_our_device_keeps_to_the_protocol(platform):
     finally:
         platform.hub.start()
     assert faults == {}
-    assert (code, count) == (0, 12)
+    assert (code, count) == (0, 13)
 
 
 @contextmanager

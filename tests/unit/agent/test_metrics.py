@@ -31,6 +31,7 @@ DEVICE = {
     "last_ack_age_s": 1.5,
     "clock": "floor_only",
     "documents": {"orders_gap": 2},
+    "ledger_restore": {"recovering": True, "restored": 12},
 }
 HUB = {
     "oversized_publishes": 0,
@@ -65,6 +66,8 @@ def test_a_device_exports_what_waits_what_it_knows_and_how_it_is_connected(tmp_p
     assert metrics[("edge_sync_problem", "status_stale")] == 1
     assert metrics[("edge_sync_documents_total", "orders_gap")] == 2
     assert metrics[("edge_sync_clock_trusted",)] == 0
+    assert metrics[("edge_sync_ledger_recovering",)] == 1
+    assert metrics[("edge_sync_ledger_restored",)] == 12
     assert metrics[("edge_sync_link", "connected")] == 1
     assert sum(value for (name, *_), value in metrics.items() if name == "edge_sync_link") == 1
 

@@ -35,6 +35,7 @@ from sync.wire.messages import (
     Status,
 )
 from sync.wire.order_feed import read_page
+from sync.wire.restore_page import RESTORE_PAGE
 from sync.wire.review_decision import open_review_decision
 from sync.wire.review_page import is_review_page, read_review_page
 from sync.wire.settings_report import SettingsReport
@@ -180,8 +181,10 @@ def _read(name: str, example):
     match name:
         case "EventBatch":
             return codec.decode_batch(example.payload, dev=example_keys.DEV)
-        case "OrdersRequest" | "GrantRequest":
+        case "OrdersRequest" | "GrantRequest" | "RestoreRequest":
             return codec.decode_request(example.payload, dev=example_keys.DEV)
+        case "RestoreReply":
+            return codec.decode_reply(example.payload, dev=example_keys.DEV)
         case "OrdersPage":
             opened = open_document(
                 example.payload, Purpose.ORDER_FEED, example_keys.trust(), now=NOW
@@ -208,6 +211,15 @@ def _read(name: str, example):
         case _:
             raise AssertionError(f"no reader for {name}")
     return None
+
+
+def test_the_page_in_the_example_of_a_restore_reply_is_read():
+    (example,) = examples.examples()["RestoreReply"]
+    signed = b64decode(json.loads(example.payload)["signed"])
+    page = RESTORE_PAGE.open(signed, example_keys.trust(), now=NOW)
+    assert (page.last, len(page.rows)) == (True, 1)
+    shown = examples.shown(signed, Form.SIGNED)
+    assert list(validator("schemas/RestorePage").iter_errors(shown)) == []
 
 
 def test_the_lease_in_the_example_of_a_reply_is_read():

@@ -39,6 +39,7 @@ CREATE TABLE redemption (
   amount_minor BIGINT,
   ts BIGINT NOT NULL,
   id TEXT COLLATE "C" NOT NULL,
+  expires_s BIGINT,
   reversed BIGINT NOT NULL DEFAULT 0,
   PRIMARY KEY (cti, dev, epoch, seq),
   UNIQUE (cti, dev, id)
@@ -59,6 +60,7 @@ CREATE TABLE redeemed_total (
   amount_minor BIGINT NOT NULL,
   PRIMARY KEY (cti, dev)
 );
+CREATE INDEX redeemed_by_device ON redeemed_total (dev, cti);
 CREATE TABLE reversal (
   cti BYTEA NOT NULL,
   dev TEXT COLLATE "C" NOT NULL,

@@ -39,6 +39,7 @@ CREATE TABLE redemption (           -- what devices redeemed
   amount_minor INTEGER,
   ts INTEGER NOT NULL,
   id TEXT NOT NULL,                          -- of the event that first reported it
+  expires_s INTEGER,                         -- Unix seconds, of the code; null: the event did not say
   reversed INTEGER NOT NULL DEFAULT 0,       -- 1: reversal has it
   PRIMARY KEY (cti, dev, epoch, seq),
   UNIQUE (cti, dev, id)
@@ -59,6 +60,7 @@ CREATE TABLE redeemed_total (       -- the sums of each device's redemptions tha
   amount_minor INTEGER NOT NULL,
   PRIMARY KEY (cti, dev)
 ) STRICT, WITHOUT ROWID;
+CREATE INDEX redeemed_by_device ON redeemed_total (dev, cti);
 CREATE TABLE reversal (             -- a redemption that was reversed; it may come before the redemption
   cti BLOB NOT NULL,
   dev TEXT NOT NULL,

@@ -16,7 +16,17 @@ from edge.store.opening import StoreState, open_store
 from edge.store.salvage.carried_tables import CARRIED
 from edge.token.claims import Kind
 from tests.support.broken_stores import destroy
-from tests.support.sample_shop import DEVICE, NOON, at, code, deliver, open_at, order, redeemer
+from tests.support.sample_shop import (
+    DEVICE,
+    NOON,
+    at,
+    code,
+    deliver,
+    give_back_nothing,
+    open_at,
+    order,
+    redeemer,
+)
 from tests.support.used_device import UsedDevice, pages_of, rows_of
 
 LATER = at(100)
@@ -67,6 +77,7 @@ def replace(device, *steps):
         device.folder, device_id=DEVICE, now_s=LATER.unix_s, random_bytes=os.urandom
     )
     assert opened.state is StoreState.QUARANTINED, opened.detail
+    give_back_nothing(opened.store)
     return opened.store
 
 

@@ -64,7 +64,7 @@ _ROWS: Final = (
         f"{NOW_S}, 'trusted', 'o', 'signed_in'",
         100,
     ),
-)  # fmt: skip - one table a paragraph
+)
 
 
 def grow(store: Store, rows: int, *, fresh: int = 0, refused: int | None = None) -> None:

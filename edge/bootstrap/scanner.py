@@ -64,47 +64,51 @@ def build_scanner(
     ``hold_off`` is that of an earlier daemon; ``fork_server`` forks the decoder's processes. Any
     state of the disk, the roots file or the hardware is a problem in the health, not an error.
     """
-    hold_off = HoldOff(profile.decode.hold_off_s) if hold_off is None else hold_off
+    known_codes = HoldOff(profile.decode.hold_off_s) if hold_off is None else hold_off
     health = _initial_health(profile, parts)
     with ExitStack() as releases:
         releases.callback(parts.close)
         opened = opened_store(profile, data, health, releases)
-        store = opened.store
-        clock = WallClock(known_floor_s(store), synchronised=synchronised)
-        anchors = device_anchors(profile, store, clock, health)
+        clock = WallClock(known_floor_s(opened.store), synchronised=synchronised)
+        anchors = device_anchors(profile, opened.store, clock, health)
         decoder = _decoder(profile, fork_server, releases)
-        pickups = _pickups(profile, store, parts=parts, actuator=_actuator(parts, releases))
-        supervisor = Supervisor(
-            health=health,
-            health_file=data / "health.json",
-            watched=WatchedParts(
-                capture=parts.capture,
-                decoder=decoder,
-                store=store,
-                anchors=anchors,
-                store_is_back=lambda: store_opens(profile, store_folder(profile, data)),
-                devices=parts.problems_now,
-                policy=profile.policy,
-            ),
-            clock=clock,
-            log=log,
-            notify=notify,
+        watched = WatchedParts(
+            capture=parts.capture,
+            decoder=decoder,
+            store=opened.store,
+            anchors=anchors,
+            store_is_back=lambda: store_opens(profile, store_folder(profile, data)),
+            devices=parts.problems_now,
+            policy=profile.policy,
         )
         _start(parts)
         yield Daemon(
-            frames=_frames(profile, parts, hold_off, decoder.wake),
+            frames=_frames(profile, parts, known_codes, decoder.wake),
             engines=parts.engines,
             handed=_code_socket(data, log, releases),
             decoder=decoder,
-            hold_off=hold_off,
-            handler=code_handler(profile, store, anchors, opened.detail),
-            pickups=pickups,
+            hold_off=known_codes,
+            handler=code_handler(profile, opened.store, anchors, opened.detail),
+            pickups=_pickups(profile, opened.store, parts, _actuator(parts, releases)),
             display=ResultDisplay(parts.indicator, profile.indicators.hold_s),
             clock=clock,
-            supervisor=supervisor,
+            supervisor=_supervisor(health, data, watched, clock, log),
             log=log,
             meter=_meter(profile, decoder, parts) if profile.camera.bracket else None,
         )
+
+
+def _supervisor(
+    health: Health, data: Path, watched: WatchedParts, clock: WallClock, log: FilteringBoundLogger
+) -> Supervisor:
+    return Supervisor(
+        health=health,
+        health_file=data / "health.json",
+        watched=watched,
+        clock=clock,
+        log=log,
+        notify=notify,
+    )
 
 
 def _code_socket(data: Path, log: FilteringBoundLogger, releases: ExitStack) -> CodeSocket | None:
@@ -192,7 +196,7 @@ def _actuator(parts: Hardware, releases: ExitStack) -> LockActuator:
 
 
 def _pickups(
-    profile: Profile, store: Store | None, *, parts: Hardware, actuator: LockActuator
+    profile: Profile, store: Store | None, parts: Hardware, actuator: LockActuator
 ) -> Pickups | None:
     if store is None:
         return None

@@ -91,13 +91,7 @@ def verify(
     status = {
         listed.kid: listed for listed in (_read_status(path, trust, now) for path in status_files)
     }
-    group_key = _read_group_key(group_key_file)
-    policy = VerifyPolicy(
-        trust_list_max_age_s=None,
-        status_list_max_age_s=None,
-        status_required=bool(status_files),
-        group_keys={} if group_key is None else {key.kid: group_key for key in trust.keys},
-    )
+    policy = _policy(trust, _read_group_key(group_key_file), status_required=bool(status_files))
     audiences = frozenset(sites) or None
     machine = as_json or not sys.stdout.isatty()
     refused = False
@@ -108,6 +102,15 @@ def verify(
         refused |= isinstance(outcome, TokenRefusal)
         click.echo(_json_line(outcome) if machine else _human_line(outcome))
     sys.exit(1 if refused else 0)
+
+
+def _policy(trust: TrustList, group_key: bytes | None, *, status_required: bool) -> VerifyPolicy:
+    return VerifyPolicy(
+        trust_list_max_age_s=None,
+        status_list_max_age_s=None,
+        status_required=status_required,
+        group_keys={} if group_key is None else {key.kid: group_key for key in trust.keys},
+    )
 
 
 def _texts(tokens: tuple[str, ...]) -> Iterator[bytes]:

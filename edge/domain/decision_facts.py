@@ -41,7 +41,7 @@ _CLAIMS = (
     "status_index",
     "dynamic_mode",
     "holder_key",
-)  # fmt: skip - a record, several fields a line
+)
 _ENTITLEMENT = (
     "cti",
     "order_id",
@@ -60,7 +60,7 @@ _ENTITLEMENT = (
     "campaign",
     "rules",
     "revision",
-)  # fmt: skip - a record, several fields a line
+)
 _STATE = ("next_use_no", "revoked", "campaign_withdrawn", "blocked", "last_contact_s", "lost_s")
 
 _USE = ("ledger_id", "use_no", "units", "amount_minor", "at_s", "review")

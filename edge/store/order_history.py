@@ -89,7 +89,7 @@ _SOURCES: Final = (
         " FROM outbox o JOIN epoch e ON e.no = o.epoch_no WHERE o.body ->> '$.order' = ?",
         ("epoch", "seq", "id", "type", "clock", "acknowledged", "refused", "retry_of", "body"),
     ),
-)  # fmt: skip - one query a paragraph
+)
 _CLOCK: Final = (
     "clock",
     "SELECT at_s, body ->> '$.previous_floor', body ->> '$.new_floor', body ->> '$.reason'"
@@ -113,7 +113,7 @@ _ORDER_COLUMNS: Final = (
     "review",
     "compartments",
     "revision",
-)  # fmt: skip - as the query has them
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

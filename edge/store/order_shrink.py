@@ -138,7 +138,7 @@ def drop_of_snapshot(store: Store, wall_s: int) -> SnapshotDrop:
             "SELECT incarnation, revision, snapshot_incarnation, snapshot_generation,"
             " snapshot_known, snapshot_rows, confirmed_incarnation, confirmed_revision,"
             " confirmed_rows, window_s, window_rows, window_removed FROM feed"
-        ).fetchone()  # fmt: skip - one name a column
+        ).fetchone()
         dropped = 0
         if revision > 0:
             (dropped,) = connection.execute(

@@ -52,65 +52,22 @@ def _columns(
 ) -> list[Sequence[object]]:
     size = len(rows)
     (
-        cti,
-        order,
-        kind,
-        device,
-        status,
-        quantity,
-        amount,
-        currency,
-        start,
-        end,
-        review,
-        doors,
-        subject,
-        campaign,
-        rules,
-    ) = zip(*rows, strict=True)  # fmt: skip - one name a column
+        cti, order, kind, device, status, quantity, amount, currency, start, end, review, doors,
+        subject, campaign, rules,
+    ) = zip(*rows, strict=True)  # fmt: skip  # a row
     return [
-        list(map(bytearray, cti)),
-        order,
-        kind,
-        [site] * size,
-        device,
-        status,
-        quantity,
-        amount,
-        currency,
-        start,
-        end,
-        list(map(int, review)),
-        [_doors(tuple(each)) for each in doors],
-        subject,
-        campaign,
-        rules,
-        [revision] * size,
-        [generation] * size,
-    ]  # fmt: skip - one value a column
+        list(map(bytearray, cti)), order, kind, [site] * size, device, status, quantity, amount,
+        currency, start, end, list(map(int, review)), [_doors(tuple(each)) for each in doors],
+        subject, campaign, rules, [revision] * size, [generation] * size,
+    ]  # fmt: skip  # a row
 
 
 def entitlement_of(row: tuple[Any, ...]) -> Entitlement:
     """Return the entitlement in a row of ``COLUMNS``."""
     (
-        cti,
-        order,
-        kind,
-        site,
-        device,
-        status,
-        quantity,
-        amount,
-        currency,
-        start,
-        end,
-        review,
-        doors,
-        subject,
-        campaign,
-        rules,
-        revision,
-    ) = row  # fmt: skip - one name a column
+        cti, order, kind, site, device, status, quantity, amount, currency, start, end, review,
+        doors, subject, campaign, rules, revision,
+    ) = row  # fmt: skip  # a row
     return Entitlement(
         cti=cti,
         order_id=order,

@@ -239,11 +239,6 @@ def _parts(
     def keys() -> TrustList:
         return anchors.trust
 
-    def vouch(issued_at_s: int) -> None:
-        clock.raise_floor(issued_at_s)
-        if issued_at_s >= time_floor_s(store) + FLOOR_STEP_S:
-            raise_time_floor(store, issued_at_s)
-
     refused = RefusedDocuments()  # of the topic that settings and revocation orders share
     return AgentParts(
         store=store,
@@ -255,15 +250,7 @@ def _parts(
             random_bytes=os.urandom,
             timings=process.timings,
         ),
-        downlink=Downlink(
-            store,
-            process.roots,
-            anchors,
-            device=address.device,
-            site=address.site,
-            vouch=vouch,
-            limits=_shrink_limits(process.running.profile),
-        ),
+        downlink=_downlink(process, anchors, clock),
         settings=build_applier(
             process.data,
             process.running,
@@ -290,6 +277,25 @@ def _parts(
             patience_s=process.timings.restore_patience_s,
         ),
         online_flag=OnlineFlag(process.data),
+    )
+
+
+def _downlink(process: _Process, anchors: Anchors, clock: WallClock) -> Downlink:
+    store = process.store
+
+    def vouch(issued_at_s: int) -> None:
+        clock.raise_floor(issued_at_s)
+        if issued_at_s >= time_floor_s(store) + FLOOR_STEP_S:
+            raise_time_floor(store, issued_at_s)
+
+    return Downlink(
+        store,
+        process.roots,
+        anchors,
+        device=process.address.device,
+        site=process.address.site,
+        vouch=vouch,
+        limits=_shrink_limits(process.running.profile),
     )
 
 

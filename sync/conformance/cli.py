@@ -17,6 +17,7 @@ from pathlib import Path
 
 import click
 
+from edge.token.roots import Roots
 from edge.trust.anchors import RootsFileRefusal, load_roots
 from edge.values.instant import Instant
 from edge.values.uuid7 import uuid7
@@ -139,16 +140,8 @@ def hub(
     --ca ca.pem --cert probe-1.pem --key probe-1.key
     """
     options = _Connection(**connection)  # type: ignore[arg-type]  # click has checked them
-    roots = load_roots(roots_file) if roots_file else None
-    if isinstance(roots, RootsFileRefusal):
-        raise click.ClickException(str(roots))
-    given = (cti, other, other_cert, other_key)
-    if any(given) and not all(given):
-        raise click.UsageError(
-            "give --cti, --other, --other-cert and --other-key together, or none of them"
-        )
-    if cti is not None and not codec.is_cti(cti):
-        raise click.UsageError("--cti is 32 lower-case hexadecimal digits")
+    roots = _roots(roots_file)
+    _check_grant_options(cti, other, other_cert, other_key)
     peer = options.peer(options.device, device_filters(options.tenant, options.device, site))
     check = HubCheck(
         peer,
@@ -163,18 +156,32 @@ def hub(
     )
     results = check.results()
     if cti is not None and other is not None:
-        second = options.peer(
-            other,
-            device_filters(options.tenant, other, site),
-            cert_file=other_cert,
-            key_file=other_key,
-        )
-        grants = GrantCheck(
-            _requester(peer, options, options.device), _requester(second, options, other), cti
-        )
+        filters = device_filters(options.tenant, other, site)
+        second = options.peer(other, filters, cert_file=other_cert, key_file=other_key)
+        first = _requester(peer, options, options.device)
+        grants = GrantCheck(first, _requester(second, options, other), cti)
         results = chain(results, _grant_results(grants))
     results = chain(results, check.last_results())
     _print_and_exit(peer, results, as_json=options.as_json)
+
+
+def _roots(file: Path | None) -> Roots | None:
+    """Return the roots in ``file``. Raises ClickException."""
+    roots = load_roots(file) if file else None
+    if isinstance(roots, RootsFileRefusal):
+        raise click.ClickException(str(roots))
+    return roots
+
+
+def _check_grant_options(cti: str | None, *others: str | Path | None) -> None:
+    """Raise UsageError unless all of them are given, or none."""
+    given = (cti, *others)
+    if any(given) and not all(given):
+        raise click.UsageError(
+            "give --cti, --other, --other-cert and --other-key together, or none of them"
+        )
+    if cti is not None and not codec.is_cti(cti):
+        raise click.UsageError("--cti is 32 lower-case hexadecimal digits")
 
 
 def _grant_results(check: GrantCheck) -> Iterator[CheckResult]:

@@ -21,6 +21,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import asdict, dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -139,16 +140,7 @@ class KeyFolder:
         key is trusted for replies of that site alone, a reviewer's key under the reviewer's name.
         """
         record = self.record()
-
-        def trusted(key: PublicKey, purpose: Purpose, **limits: Any) -> TrustedKey:
-            return TrustedKey(
-                key=key,
-                purposes=frozenset({purpose}),
-                not_before_s=record.not_before_s,
-                expires_at_s=record.expires_at_s,
-                **limits,
-            )
-
+        trusted = partial(_trusted, record)
         of_tokens = {
             "issuers": frozenset({record.issuer}),
             "audiences": audiences,
@@ -196,6 +188,16 @@ class KeyFolder:
             raise KeyFolderError(
                 f"cannot read {path} ({error}). Restore it from your backup."
             ) from None
+
+
+def _trusted(record: FleetRecord, key: PublicKey, purpose: Purpose, **limits: Any) -> TrustedKey:
+    return TrustedKey(
+        key=key,
+        purposes=frozenset({purpose}),
+        not_before_s=record.not_before_s,
+        expires_at_s=record.expires_at_s,
+        **limits,
+    )
 
 
 def create_key_folder(

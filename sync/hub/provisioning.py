@@ -138,15 +138,7 @@ def provision(
     Without ``documents`` no hub configuration is written.
     """
     for device in site.devices:
-        if device in _TAKEN:
-            raise ProvisioningError(
-                f"{device!r} cannot name a device: its files would be those of the {device}"
-            )
-        if not is_device_name(device):
-            raise ProvisioningError(
-                f"{device!r} cannot name a device: letters, digits, '.', '_' and '-', "
-                "not starting 'site-'"
-            )
+        _check_name(device)
     files = PlatformFiles(folder.absolute())
     try:
         folder.mkdir(parents=True, exist_ok=True)
@@ -171,6 +163,19 @@ def provision(
     except ValueError as error:
         raise ProvisioningError(f"{folder}: {error}; use a new folder") from error
     return files
+
+
+def _check_name(device: str) -> None:
+    """Raise ProvisioningError for what cannot name a device."""
+    if device in _TAKEN:
+        raise ProvisioningError(
+            f"{device!r} cannot name a device: its files would be those of the {device}"
+        )
+    if not is_device_name(device):
+        raise ProvisioningError(
+            f"{device!r} cannot name a device: letters, digits, '.', '_' and '-', "
+            "not starting 'site-'"
+        )
 
 
 def _authority(files: PlatformFiles, now_s: int) -> CertificateAuthority:

@@ -135,7 +135,7 @@ def _from_the_device() -> Iterator[Channel]:
             (Status,),
         ),
         (Up.CONFIG, "A device's report of its settings.", (SettingsReport,)),
-    ):  # fmt: skip - a table, one channel a row
+    ):
         yield Channel(
             name=f"device.up.{channel}",
             address=f"{_DEVICE}/up/{channel}",

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from edge.documents.operator_list import OperatorEntry, OperatorList, sign_operator_list
 from edge.documents.settings import SettingsDocument, SettingsLayer, sign_settings
 from edge.domain.authorisation import AuthorisationResult
@@ -165,16 +167,12 @@ def order_pages() -> dict[str, bytes]:
         removed=(),
         digest=row_digest(row),
     )
-    nothing_new = Delta(
+    nothing_new = replace(
+        delta,
         site="shop-2",
-        issued_at_s=NOW_S,
-        incarnation=INCARNATION,
         confirmed=Confirmation(revision=REVISION, rows=0),
         from_revision=REVISION,
-        to_revision=REVISION,
-        head=REVISION,
         rows=(),
-        removed=(),
         digest=EMPTY_DIGEST,
     )
     decisions = ReviewPage(site=SITE, issued_at_s=NOW_S, rows=(review_decision(),))

@@ -145,7 +145,7 @@ CARRIED: Final = (
         " again",
         grows=False,
     ),
-)  # fmt: skip - one table a paragraph
+)
 
 NOT_CARRIED: Final[Mapping[str, str]] = {
     "entitlement": "a cache of the platform's orders, which sends all of them to a new store; part"

@@ -41,7 +41,7 @@ _COLUMNS: Final = (
     "epoch_no",
     "seq",
     "event_id",
-)  # fmt: skip - a row, several columns a line
+)
 _INSERT: Final = (
     f"INSERT OR IGNORE INTO ledger ({', '.join(_COLUMNS)})"
     f" VALUES ({', '.join(f':{name}' for name in _COLUMNS)})"

@@ -138,19 +138,15 @@ def _provision(
     )
     profile.write_text(text, encoding="utf-8")
     codes, orders = sell(keys, now_s)
-    (folder / "orders.jsonl").write_text(
-        "".join(json.dumps(order) + "\n" for order in orders), encoding="utf-8"
-    )
-    status_list_of_issuer = names.status_list_name(keys.signer(Purpose.TOKEN).public.kid)
+    lines = "".join(json.dumps(order) + "\n" for order in orders)
+    (folder / "orders.jsonl").write_text(lines, encoding="utf-8")
+    status_name = names.status_list_name(keys.signer(Purpose.TOKEN).public.kid)
     return SamplePlatform(
         files=files,
         profile=profile,
         data=folder / "data",
         orders=folder / "orders.jsonl",
-        documents={
-            names.TRUST_LIST: documents.trust_list,
-            status_list_of_issuer: documents.status_lists[0],
-        },
+        documents={names.TRUST_LIST: documents.trust_list, status_name: documents.status_lists[0]},
         codes=codes,
     )
 

@@ -103,17 +103,9 @@ def apply_effect(
         )
         return set()
     row = RedemptionRow(
-        effect.cti,
-        batch.dev,
-        effect.use_no,
-        batch.epoch,
-        event.seq,
-        effect.units,
-        effect.amount_minor,
-        event.ts,
-        effect.redemption_id,
-        effect.expires_s,
-    )
+        effect.cti, batch.dev, effect.use_no, batch.epoch, event.seq, effect.units,
+        effect.amount_minor, event.ts, effect.redemption_id, effect.expires_s,
+    )  # fmt: skip  # a row
     redemption_table.insert_redemption(connection, row, names_of(event) - {effect.redemption_id})
     if isinstance(grant := event.body.get("grant_request"), str):  # any other grant stays held
         grant_table.delete_grant(connection, effect.cti, batch.dev, grant)

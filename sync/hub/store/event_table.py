@@ -19,7 +19,7 @@ COLUMNS: Final = (
     "body",
     "received_s",
     "refused",
-)  # fmt: skip - a row, several columns a line
+)
 UNREADABLE: Final = "unreadable"  # the type of an event that could not be read
 _LISTED: Final = ", ".join(COLUMNS)
 

@@ -33,7 +33,7 @@ def scan(sample, *codes, exit_code=0):
         sample.data,
         *codes,
         exit_code=exit_code,
-    )  # fmt: skip - one command line
+    )
     return [json.loads(line) for line in result.stdout.splitlines()]
 
 
@@ -55,7 +55,7 @@ def test_a_running_device_judges_a_code_and_shows_it_as_if_its_camera_had_read_i
         "ledger": 1,
         "doors": [],
         "detail": "",
-    }  # fmt: skip - one object
+    }
     assert shown == [("accepted", "go", "handed")]
     assert len(rows(sample)) == 1
 
@@ -114,7 +114,7 @@ def test_a_scanner_that_hangs_is_named_and_nothing_is_redeemed_beside_it(sample,
             sample.data,
             sample.codes["voucher"],
             exit_code=1,
-        )  # fmt: skip - one command line
+        )
     finally:
         deaf.close()
     assert "did not reply" in result.stderr
@@ -151,4 +151,4 @@ def test_more_than_a_code_can_hold_is_wrong_usage(sample):
         sample.data,
         "E" * (LARGEST_CODE + 1),
         exit_code=2,
-    )  # fmt: skip - one command line
+    )

@@ -94,7 +94,7 @@ def scan(store, claims, policy=GENEROUS, now=NOON, within_s=0.3):
         ("not in the cache", STRICT, Verdict.NEEDS_ONLINE, None),
         ("not in the cache", GENEROUS, Verdict.ACCEPTED, ["not_in_cache"]),
     ],
-)  # fmt: skip - one case a line
+)
 def test_offline_the_verdict_is_that_of_the_table_and_the_event_names_the_risk(
     store, home, policy, expected, risks
 ):
@@ -113,7 +113,7 @@ def test_offline_the_verdict_is_that_of_the_table_and_the_event_names_the_risk(
         ("elsewhere", GENEROUS, False, Verdict.WRONG_SITE),
         ("not in the cache", STRICT, True, Verdict.ACCEPTED),
     ],
-)  # fmt: skip - one case a line
+)
 def test_online_a_grant_is_requested_where_another_device_may_redeem_and_removes_the_risk(
     store, home, policy, asked, expected
 ):
@@ -136,7 +136,7 @@ def test_online_a_grant_is_requested_where_another_device_may_redeem_and_removes
         (AuthorisationResult.NOT_READY, Verdict.NOT_READY),
         (AuthorisationResult.UNKNOWN, Verdict.WRONG_SITE),
     ],
-)  # fmt: skip - one case a line
+)
 @pytest.mark.parametrize("home", ["this site", "not in the cache"])
 def test_a_refusal_of_the_authority_holds_whatever_the_policy_would_risk(
     store, home, answer, expected

@@ -72,7 +72,7 @@ def test_a_scanner_that_never_wrote_is_unknown_and_then_silent():
         {"problems": {"x" * 500: "too long"}},
         {"problems": {f"problem {number}": "" for number in range(100)}},
     ],
-)  # fmt: skip - one case a line
+)
 def test_a_damaged_health_file_gives_a_report_that_fits(fields):
     scanner = Scanner()
     scanner.write(**fields)

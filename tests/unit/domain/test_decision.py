@@ -73,7 +73,7 @@ def test_a_good_code_at_home_in_its_time_is_accepted():
         pytest.param(199, Verdict.ACCEPTED, id="its last second"),
         pytest.param(200, Verdict.EXPIRED, id="the second it expires"),
     ],
-)  # fmt: skip - one case a line
+)
 @pytest.mark.parametrize("who_says", ["the code", "the order"])
 def test_a_code_is_redeemed_only_in_its_window(now, expected, who_says):
     window = {"not_before_s": 100, "expires_at_s": 200}
@@ -96,7 +96,7 @@ def test_a_code_is_redeemed_only_in_its_window(now, expected, who_says):
         (OrderStatus.CANCELLED, Verdict.ORDER_CANCELLED),
         (OrderStatus.REFUNDED, Verdict.ORDER_REFUNDED),
     ],
-)  # fmt: skip - one case a line
+)
 def test_the_orders_state_is_respected(status, expected):
     claims = code()
     assert verdict(claims, state_of(claims, order_given={"status": status})) is expected
@@ -113,7 +113,7 @@ def test_a_code_for_another_site_is_refused_and_one_for_our_group_is_not():
         {"home_device": "kiosk-9"},
         {"home_device": None, "home_site": "site-9"},
     ],
-)  # fmt: skip - one case a line
+)
 def test_an_order_homed_elsewhere_is_refused(home):
     claims = code()
     assert verdict(claims, state_of(claims, order_given=home), policy=RISKY) is Verdict.WRONG_SITE
@@ -141,7 +141,7 @@ def test_a_device_serves_only_its_kinds():
         ({"currency": "EUR", "amount_minor": 5}, {"currency": "EUR", "amount_minor": 4}),
         ({"currency": "EUR", "amount_minor": 5}, {"currency": "EUR", "amount_minor": 6}),
     ],
-)  # fmt: skip - one case a line
+)
 def test_a_code_that_its_order_line_contradicts_is_a_data_error(in_code, in_line):
     claims = code(**in_code)
     found = decided(claims, state_of(claims, order_given=in_line))
@@ -189,7 +189,7 @@ def test_a_used_code_is_refused_with_when_and_where():
         ((), 0, Verdict.QUANTITY_EXCEEDED),
         ((), -1, Verdict.QUANTITY_EXCEEDED),
     ],
-)  # fmt: skip - one case a line
+)
 def test_a_voucher_of_three_uses_gives_three(uses, requested, expected):
     claims = code(quantity=3)
     state = state_of(claims, uses=tuple(used(units) for units in uses))
@@ -207,7 +207,7 @@ def test_a_voucher_of_three_uses_gives_three(uses, requested, expected):
         ((300, 700), 1, Verdict.ALREADY_REDEEMED, None),
         ((), 0, Verdict.QUANTITY_EXCEEDED, None),
     ],
-)  # fmt: skip - one case a line
+)
 def test_a_voucher_with_a_value_can_be_spent_in_parts(spent, requested, expected, amount):
     claims = code(amount_minor=1000, currency="EUR")
     state = state_of(claims, uses=tuple(used(amount_minor=part) for part in spent))
@@ -258,7 +258,7 @@ def test_an_order_homed_on_the_whole_site_is_a_matter_of_policy():
         ),
         pytest.param({"state": {"last_contact_s": None}}, id="no contact yet"),
     ],
-)  # fmt: skip - one case a line
+)
 def test_each_floor_limit_holds(limit):
     claims = code(**limit.get("claims", {}))
     state = dataclasses.replace(UNKNOWN, **limit.get("state", {}))
@@ -310,7 +310,7 @@ STAFFED = Policy(operator_required_kinds=("write_off", "pickup"))
         (Role.SUPERVISOR, Verdict.ACCEPTED),
         (Role.TECHNICIAN, Verdict.OPERATOR_FORBIDDEN),
     ],
-)  # fmt: skip - one case a line
+)
 def test_where_policy_says_so_somebody_with_the_right_must_be_signed_in(role, expected):
     operator = role and Operator("anna", role)
     assert verdict(policy=STAFFED, operator=operator) is expected
@@ -384,7 +384,7 @@ def test_a_door_that_was_left_open_does_not_hold_up_the_doors_that_are_left():
         ("pending", Verdict.ACCEPTED_PENDING_REVIEW, ()),
         ("approved", Verdict.ACCEPTED, ("A",)),
     ],
-)  # fmt: skip - one case a line
+)
 def test_a_flagged_parcel_stays_locked_until_a_second_person_has_approved(review, expected, doors):
     claims = code(kind=Kind.PICKUP)
     first = decided(claims, state_of(claims, order_given={"review": True}))

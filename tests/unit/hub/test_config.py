@@ -21,7 +21,7 @@ def test_the_shipped_example_is_a_configuration_with_its_files_beside_it():
         (('site = "shop-1"', ""), "device.0.site"),
         (("[mqtt]", "[mqtt"), ""),
     ],
-)  # fmt: skip - one case a line
+)
 def test_what_is_wrong_is_named_with_its_path(tmp_path, change, path):
     file = tmp_path / "hub.toml"
     file.write_text(EXAMPLE.read_text().replace(*change))

@@ -69,7 +69,7 @@ def test_a_supervisor_reverses_a_redemption_as_a_new_row_and_the_code_is_valid_a
         (Role.TECHNICIAN, ActionResult.OPERATOR_FORBIDDEN),
         (Role.SUPERVISOR, ActionResult.DONE),
     ],
-)  # fmt: skip - one case a line
+)
 def test_only_a_supervisor_reverses_a_redemption(store, role, expected):
     _, use = redeemed(store)
     if role is not None:

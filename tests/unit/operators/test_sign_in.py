@@ -121,7 +121,7 @@ def test_another_persons_pin_is_a_wrong_pin(service):
         (directory(entry("anna", expires_at_s=NOON.unix_s)), SignInResult.OPERATOR_UNKNOWN),
         (directory(entry("anna", not_before_s=NOON.unix_s + 1)), SignInResult.OPERATOR_UNKNOWN),
     ],
-)  # fmt: skip - one case a line
+)
 def test_only_a_person_in_a_valid_list_may_sign_in(service, lists, reason):
     assert sign_in(service, lists=lists).reason is reason
     assert signed_in(service) is None

@@ -77,7 +77,7 @@ def test_each_example_is_well_formed_and_named_here(path):
         pytest.param(5 * 86_400 + 15 * HOUR_S, 0, Verdict.RULE_FAILED, id="Saturday afternoon"),
         pytest.param(6 * 86_400 + 10 * HOUR_S, 0, Verdict.RULE_FAILED, id="Sunday"),
     ],
-)  # fmt: skip - one case a line
+)
 def test_opening_hours_are_the_sites_own(at_s, offset_s, expected):
     found = judged(text("opening-hours"), at_s=MONDAY_S + at_s, utc_offset_s=offset_s)
     assert found.verdict is expected
@@ -102,7 +102,7 @@ def test_a_voucher_for_a_product_is_redeemed_where_it_is_sold():
             [-1, 10], HOUR_S, Verdict.RULE_FAILED, id="the same, where it was today already"
         ),
     ],
-)  # fmt: skip - one case a line
+)
 def test_uses_are_counted_by_the_sites_day(uses_at, offset_s, expected):
     uses = [used(MONDAY_S + hour * HOUR_S) for hour in uses_at]
     assert judged(text("uses-a-day"), uses=uses, utc_offset_s=offset_s).verdict is expected
@@ -116,7 +116,7 @@ def test_uses_are_counted_by_the_sites_day(uses_at, offset_s, expected):
         (1800, Verdict.ACCEPTED),
         (-5, Verdict.RULE_FAILED),
     ],
-)  # fmt: skip - one case a line
+)
 def test_a_minimum_gap_lies_between_two_uses(ago_s, expected):
     uses = [] if ago_s is None else [used(MONDAY_S + 12 * HOUR_S - ago_s)]
     assert judged(text("minimum-gap"), uses=uses).verdict is expected
@@ -130,7 +130,7 @@ def test_a_minimum_gap_lies_between_two_uses(ago_s, expected):
         (1_798_153_199, Verdict.ACCEPTED),  # 2026-12-24T23:59:59+01:00
         (1_798_153_200, Verdict.RULE_FAILED),
     ],
-)  # fmt: skip - one case a line
+)
 def test_a_campaign_has_its_days(at_s, expected):
     assert judged(text("campaign-days"), at_s=at_s, utc_offset_s=HOUR_S).verdict is expected
 
@@ -192,7 +192,7 @@ def test_a_rule_of_the_site_holds_for_every_code_of_its_kinds_and_comes_first():
         ("[" * 5000, "rules: malformed"),
         ("[" + "1," * 9000 + "1]", "rules: too_large: more than 16384 characters"),
     ],
-)  # fmt: skip - one case a line
+)
 def test_what_cannot_be_read_or_says_neither_yes_nor_no_is_not_met(rules, detail):
     found = judged(rules)
     assert found.verdict is Verdict.RULE_FAILED
@@ -216,7 +216,7 @@ def test_where_the_sites_time_zone_is_not_known_no_rule_is_met():
         ('{"launch": []}', 'policy.rules.0.logic: unrecognised operator: "launch"'),
         ("{", "policy.rules.0.logic: not JSON: "),
     ],
-)  # fmt: skip - one case a line
+)
 def test_a_profile_with_a_rule_that_cannot_work_is_refused_with_its_path(logic, message):
     device = {"id": "kiosk-1", "site": "site-1", "kind": "kiosk"}
     profile = {

@@ -44,7 +44,7 @@ STATUS = StatusList(
         pytest.param(3, {"status_stale", "orders_stale"}, id="then orders"),
         pytest.param(11, {"status_stale", "orders_stale", "trust_list_stale"}, id="then the list"),
     ],
-)  # fmt: skip - one case a line
+)
 def test_each_limit_that_is_passed_is_named(days, names):
     now = Instant(unix_s=ISSUED_S + int(days * DAY_S))
     assert set(staleness(TRUST, {b"kid1": STATUS}, ISSUED_S, policy=POLICY, now=now)) == names

@@ -16,7 +16,7 @@ _CODE_COLUMNS: Final = (
     "created_s",
     "used_s",
     "used_from",
-)  # fmt: skip - a row, several columns a line
+)
 _REFUSAL_COLUMNS: Final = ("at_s", "reason", "dev", "code", "address", "detail")
 
 

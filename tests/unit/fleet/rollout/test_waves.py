@@ -194,7 +194,7 @@ def test_a_device_that_scans_and_believes_its_clock_is_healthy():
         ({"clock": "floor_only"}, "clock"),
         ({"scanner": "degraded", "problems": ["camera"]}, "camera"),
     ],
-)  # fmt: skip - one case a line
+)
 def test_a_device_that_does_not_scan_or_has_a_problem_is_not_healthy(health, word):
     (issue,) = issues({**DEVICE, "health": HEALTHY | health}, 1_800_000_000)
     assert word in issue

@@ -284,7 +284,7 @@ def test_what_came_with_a_lease_is_taken_back_by_its_name_and_by_no_other_stores
         ("a = " + "[" * 9999, "nested more than 16 deep"),
         (None, "configuration: cannot be read: No such file or directory"),
     ],
-)  # fmt: skip - one case a line
+)
 def test_an_invalid_configuration_is_reported_with_what_is_wrong(tmp_path, text, message):
     file = tmp_path / "authority.toml"
     if text is not None:

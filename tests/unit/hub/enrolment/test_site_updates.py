@@ -263,7 +263,7 @@ def test_without_the_service_a_shops_files_stay_as_they_are_and_the_log_has_the_
         {"crl": 1},
         {"certificates": {"no-such-file": "-"}},
     ],
-)  # fmt: skip - one case a line
+)
 def test_a_reply_of_another_shape_is_named_and_asked_for_again(platform, shop, monkeypatch, change):
     files, lists = shop
     answer = {"crl": files.revocations.read_text(), "revoked": {}, "certificates": {}}

@@ -15,7 +15,7 @@ from sync.hub.site.bridge_cli import bridge
         ("a = " + "[" * 9999, "nested more than 16 deep"),
         (None, "configuration: cannot be read: No such file or directory"),
     ],
-)  # fmt: skip - one case a line
+)
 def test_an_invalid_configuration_is_reported_with_what_is_wrong(tmp_path, text, message):
     file = tmp_path / "bridge.toml"
     if text is not None:

@@ -45,7 +45,7 @@ def issue(shop, *options):
         "--site",
         "shop-1",
         *options,
-    )  # fmt: skip - one command line
+    )
     return [json.loads(line) for line in result.stdout.splitlines()]
 
 
@@ -86,7 +86,7 @@ def verdict(shop, token):
         capture_output=True,
         text=True,
         check=False,
-    )  # fmt: skip - one command line
+    )
     return json.loads(result.stdout)["reason"]
 
 
@@ -110,7 +110,7 @@ def test_a_code_is_good_from_its_day_refused_within_seconds_and_good_again(shop,
         "phone stolen",
         "--by",
         "zoe",
-    )  # fmt: skip - one command line
+    )
     version, began_s = publish(shop, tmp_path)
     until_known(shop, version)
     assert time.monotonic() - began_s < 60  # a guard; the figure is in the closing words of a run
@@ -130,7 +130,7 @@ def test_a_code_is_good_from_its_day_refused_within_seconds_and_good_again(shop,
         "phone found",
         "--by",
         "zoe",
-    )  # fmt: skip - one command line
+    )
     version, _ = publish(shop, tmp_path)
     until_known(shop, version)
     assert verdict(shop, stolen["token"]) == "accepted"
@@ -144,7 +144,7 @@ def test_a_code_is_good_from_its_day_refused_within_seconds_and_good_again(shop,
         "--cti",
         stolen["cti"],
         "--json",
-    )  # fmt: skip - one command line
+    )
     changes = json.loads(shown.stdout)["changes"]
     assert [(each["state"], each["by"], each["reason"]) for each in changes] == [
         ("revoked", "zoe", "phone stolen"),
@@ -170,13 +170,13 @@ def test_an_older_list_and_a_forged_one_change_nothing(shop, tmp_path):
     publish(shop, tmp_path)
     refused = run(
         edge_fleet, "status-list", "publish", old, "--fleet", shop.fleet_file, exit_code=1
-    )  # fmt: skip - one command line
+    )
     assert "newer list" in refused.stderr
     forged = tmp_path / "forged.cbor"
     forged.write_bytes(old.read_bytes()[:-1] + bytes([old.read_bytes()[-1] ^ 1]))
     refused = run(
         edge_fleet, "status-list", "publish", forged, "--fleet", shop.fleet_file, exit_code=1
-    )  # fmt: skip - one command line
+    )
     assert "cannot verify" in refused.stderr
 
 
@@ -202,7 +202,7 @@ def test_no_token_is_out_without_a_record_however_the_command_ends(shop, scorebo
             ],
             stdout=subprocess.PIPE,
             text=True,
-        )  # fmt: skip - one command line
+        )
         lines = [command.stdout.readline() for _ in range(700)]
         command.send_signal(signal.SIGKILL)
         rest = command.stdout.read().splitlines()

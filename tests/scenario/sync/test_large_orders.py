@@ -1,10 +1,12 @@
 """Orders that would make a page above the broker's limit: the fleet notices nothing."""
 
 import json
+import time
 
 import pytest
 
 from edge.store import order_cache
+from sync.hub.orders import order_lines
 from tests.support.broker import until
 from tests.support.platform_processes import Platform
 from tests.support.shared_data import shared_data
@@ -63,6 +65,10 @@ def test_fat_orders_and_a_move_of_many_reach_a_running_fleet_as_pages(tmp_path, 
             platform.import_orders(
                 *(small_order(number, "shop-2") for number in range(first, first + moved))
             )
+            with platform.hub_store() as store, store.transaction() as connection:
+                order_lines.confirm_orders(
+                    connection, "shop-1", by="zoe", reason="they moved", now_s=int(time.time())
+                )
             for name in DEVICES:
                 until(lambda name=name: is_whole(platform, name), what=kiosk.health)
             assert order_cache.count(kiosk.store) == SOLD

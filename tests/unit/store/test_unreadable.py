@@ -11,9 +11,17 @@ from pathlib import Path
 import pytest
 
 from edge.domain.verdict import Verdict
-from edge.store import ledger, outbox
+from edge.store import ledger, making, outbox
 from edge.store.database import examination, integrity
-from edge.store.database.store import FILE, LOCK, SUSPECT, StoreUnavailableError, connect, explain
+from edge.store.database.store import (
+    FILE,
+    LOCK,
+    SUSPECT,
+    Store,
+    StoreUnavailableError,
+    connect,
+    explain,
+)
 from edge.store.database.store_files import StoreFiles
 from edge.store.opening import StoreState, open_for_reading, open_store
 from edge.store.salvage.carried_tables import CARRIED
@@ -296,3 +304,38 @@ def test_each_step_of_a_replacement_is_on_disk_before_the_next(used, monkeypatch
         f"{FILE}.new renamed",
         "folder on disk",
     ]
+
+
+def test_a_schema_that_was_not_read_once_leaves_the_new_store_after_a_cut(used, monkeypatch):
+    folder, claims = used
+    (folder / FILE).rename(folder / f"{FILE}.new")
+    (folder / f"{FILE}.1700000000.newer").write_bytes(b"put aside")
+    real, tries = making.connect, []
+
+    def corrupt_once(path, **said):
+        tries.append(path)
+        if len(tries) == 1:
+            raise failing("SQLITE_CORRUPT", 11)
+        return real(path, **said)
+
+    monkeypatch.setattr(making, "connect", corrupt_once)
+    opened = reopen(folder)
+    assert opened.state is StoreState.READY
+    assert_redeemed(opened.store, claims)
+
+
+def test_a_store_that_cannot_be_written_is_closed_again(used, monkeypatch):
+    folder, _ = used
+    closed = []
+
+    def close(store):
+        closed.append(store)
+
+    monkeypatch.setattr(Store, "transaction", lambda _: fail_with("SQLITE_READONLY", 8))
+    monkeypatch.setattr(Store, "close", close)
+    assert reopen(folder).state is StoreState.UNAVAILABLE
+    assert len(closed) == 1
+
+
+def fail_with(name, number):
+    raise failing(name, number)

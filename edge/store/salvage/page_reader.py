@@ -118,6 +118,8 @@ class PageReader:
         shape = self._owners.get(number)
         found = [] if shape is None else self._rows_as(shape, number, data)
         if not found:
+            if shape is not None and evidence is Evidence.CURRENT and _has_rows(data, number):
+                self.damaged.add(shape.table)  # none of its rows can be read
             shape, found = self._guess(number, data)
         table = None if shape is None else table_named(shape.table)
         if shape is None or table is None or (evidence is Evidence.EARLIER and not table.grows):
@@ -179,6 +181,13 @@ class PageReader:
             self._gathered.add(table, columns, [list(found.row.values())], evidence)
         else:
             self._gathered.add_part(table, found.row)
+
+
+def _has_rows(data: bytes, number: int) -> bool:
+    """Return whether page ``number`` says that it has rows."""
+    kind = page_kind(data, number=number)
+    page = None if kind is None or not kind.has_rows else read_page(data, kind, number=number)
+    return page is not None and page.announced > 0
 
 
 def _fitting(records: list[_Record], shape: Shape, *, loose: bool) -> list[_Found]:

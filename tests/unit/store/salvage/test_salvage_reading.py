@@ -197,3 +197,12 @@ def test_a_file_that_cannot_be_read_is_no_empty_store(tmp_path, monkeypatch):
     (tmp_path / FILE).write_bytes((tmp_path / FILE).read_bytes()[:-4096])
     with pytest.raises(StoreUnavailableError, match="Input/output error"):
         read_remains(tmp_path / FILE)
+
+
+def test_a_table_is_damaged_when_no_row_of_a_page_can_be_read(tmp_path):
+    UsedDevice(tmp_path)
+    with closing(sqlite3.connect(tmp_path / FILE)) as connection:
+        connection.execute("UPDATE ledger SET trust = CAST(x'ff' AS TEXT)")  # on its only page
+        connection.commit()
+    with closing(read_remains(tmp_path / FILE)) as remains:
+        assert "ledger" in remains.damaged

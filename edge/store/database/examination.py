@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Final
 
-from edge.store.database.integrity import damage_in
+from edge.store.database.integrity import damage_in, read_every_row
 from edge.store.database.migration import NewerSchemaError, has_history, migrate
 from edge.store.database.store import FAILURES, StoreUnavailableError, connect, explain
 from edge.store.database.store_files import StoreFiles
@@ -59,9 +59,11 @@ def _look(files: StoreFiles, device_id: str, busy_timeout_s: float) -> StoreFaul
             if not has_history(connection):
                 return StoreFault(FaultKind.CORRUPT, "the store is not a scanner's")
             migrate(connection)
-            tables = () if files.is_suspect() else _CHECKED
-            if damage := damage_in(connection, tables):
+            suspect = files.is_suspect()
+            if damage := damage_in(connection, () if suspect else _CHECKED):
                 return StoreFault(FaultKind.CORRUPT, f"the store is damaged ({damage})")
+            if suspect:
+                read_every_row(connection)
             return _foreign(connection, files, device_id)
     except NewerSchemaError as error:
         return StoreFault(FaultKind.NEWER, f"the store was {error}")

@@ -36,3 +36,14 @@ def damage_in(connection: sqlite3.Connection, tables: Sequence[str]) -> str | No
         if found != ["ok"]:
             return found[0]
     return None
+
+
+def read_every_row(connection: sqlite3.Connection) -> None:
+    """Read every row of every table: SQLite's check takes a text that is no UTF-8 for whole.
+
+    Raises sqlite3.Error and MemoryError.
+    """
+    tables = connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'").fetchall()
+    for (name,) in tables:
+        for _ in connection.execute(f'SELECT * FROM "{name}"'):
+            pass

@@ -12,7 +12,13 @@ import pytest
 from edge.domain.verdict import Verdict
 from edge.store import exception_cases, ledger, opening, outbox, reviews
 from edge.store.database import migration
-from edge.store.database.store import FILE, LOCK, SUSPECT, quarantines
+from edge.store.database.store import (
+    FILE,
+    LOCK,
+    SUSPECT,
+    StoreUnavailableError,
+    quarantines,
+)
 from edge.store.database.store_files import StoreFiles
 from edge.store.ledger_restore import CLOCK_MARGIN_S, bound_loss
 from edge.store.opening import StoreState, open_store
@@ -128,6 +134,26 @@ def test_a_page_found_torn_while_scanning_is_checked_at_the_next_start(used):
     opened.store.close()
     assert reopen(folder).state is StoreState.QUARANTINED
     assert not (folder / SUSPECT).exists()
+
+
+def test_a_text_that_is_no_utf8_is_read_off_its_page_at_the_next_start(used):
+    folder, claims = used
+    with closing(sqlite3.connect(folder / FILE)) as connection:
+        connection.execute(
+            "UPDATE ledger SET trust = CAST(x'ff' || substr(CAST(trust AS BLOB), 2) AS TEXT)"
+        )
+        connection.commit()
+    opened = reopen(folder)
+    assert opened.state is StoreState.READY, "SQLite's own check sees nothing"
+    with pytest.raises(StoreUnavailableError), opened.store.read() as connection:
+        connection.execute("SELECT trust FROM ledger").fetchall()
+    opened.store.close()
+    opened = reopen(folder)
+    assert opened.state is StoreState.QUARANTINED
+    assert [row.cti for row in ledger.rows(opened.store)] == [claims.cti]
+    deliver(opened.store, order(claims))
+    verdict = redeemer(opened.store).redeem(claims, NOON).reason
+    assert verdict is Verdict.ALREADY_REDEEMED
 
 
 def test_a_redeemed_code_stays_redeemed_after_the_store_was_quarantined(used):

@@ -14,6 +14,7 @@ from prometheus_client import CollectorRegistry, write_to_textfile
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
+from edge.values.printable import printable
 from sync.mqtt.endpoint import LinkState
 
 
@@ -70,5 +71,5 @@ def labelled(
     """Return one sample for each key of ``values``, in order."""
     family = kind(name, words, labels=[label])
     for key, value in sorted(values.items()):
-        family.add_metric([key], value)
+        family.add_metric([printable(key)], value)
     return family

@@ -16,6 +16,7 @@ from edge.devices.gpio_lock import GpioLock
 from edge.devices.pin_factory import PinsUnavailableError, open_pin_factory
 from edge.ports import LockError
 from edge.settings.active_profile import ActiveProfile, load_active_profile
+from edge.system.terminal import print_lines
 
 
 def release(profile: Profile, *, pin_factory: Any) -> int:
@@ -73,7 +74,7 @@ def main(path: Path, data: Path | None) -> None:
         count = sum(release(one, pin_factory=factory) for one in on_pins)
     except (PinsUnavailableError, LockError) as error:
         raise click.ClickException(str(error)) from error
-    click.echo(f"{count} locks de-energised", err=True)
+    print_lines(f"{count} locks de-energised", err=True)
 
 
 if __name__ == "__main__":

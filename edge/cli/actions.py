@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import sys
 from contextlib import closing
 from decimal import Decimal, InvalidOperation
@@ -15,6 +14,8 @@ from edge.domain.redemption_state import RequestedUse
 from edge.store import reviews
 from edge.store.database.store import StoreUnavailableError
 from edge.store.opening import open_for_reading
+from edge.system.terminal import print_lines
+from edge.values.printable import json_line
 
 _reason = click.option(
     "--reason", callback=as_text, required=True, help="Why. It is stored and sent to the platform."
@@ -54,10 +55,10 @@ def list_reviews(data: Path, every: bool, as_json: bool) -> None:
         with closing(open_for_reading(data)) as store:
             rows = reviews.reviews(store, only_pending=not every)
     except StoreUnavailableError as error:
-        click.echo(f"edge-scanner: {error}", err=True)
+        print_lines(f"edge-scanner: {error}", err=True)
         sys.exit(1)
     for row in rows:
-        click.echo(_json_line(row) if as_json else _text_line(row))
+        print_lines(_json_line(row) if as_json else _text_line(row))
 
 
 def _json_line(row: reviews.Review) -> str:
@@ -76,7 +77,7 @@ def _json_line(row: reviews.Review) -> str:
         "decided_by": row.decided_by,
         "reason": row.reason,
     }
-    return json.dumps(line, ensure_ascii=False)
+    return json_line(line)
 
 
 def _text_line(row: reviews.Review) -> str:

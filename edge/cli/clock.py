@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import secrets
 import sys
 import time
@@ -19,6 +18,8 @@ from edge.store.database.store import Store, StoreUnavailableError
 from edge.store.device_record import device_name
 from edge.store.opening import open_for_reading, open_for_work
 from edge.store.time_floor import ResetResult, lower_time_floor, time_floor_s
+from edge.system.terminal import print_lines
+from edge.values.printable import json_line
 
 
 @click.group(invoke_without_command=True)
@@ -40,8 +41,8 @@ def clock(ctx: click.Context, data: Path, as_json: bool) -> None:
         _stop(str(error))
     wall_s = int(time.time())
     if as_json:
-        click.echo(
-            json.dumps(
+        print_lines(
+            json_line(
                 {
                     "now_s": now.unix_s,
                     "trust": now.trust.value,
@@ -51,9 +52,9 @@ def clock(ctx: click.Context, data: Path, as_json: bool) -> None:
             )
         )
         return
-    click.echo(f"time   {_date(now.unix_s)}  ({now.trust})")
-    click.echo(f"clock  {_date(wall_s)}")
-    click.echo(f"floor  {_date(floor_s)}  ({floor_s})")
+    print_lines(f"time   {_date(now.unix_s)}  ({now.trust})")
+    print_lines(f"clock  {_date(wall_s)}")
+    print_lines(f"floor  {_date(floor_s)}  ({floor_s})")
 
 
 @clock.command()
@@ -98,7 +99,7 @@ def reset(data: Path, file: Path, profile: Path) -> None:
             f"an order as new as {file} was applied before:"
             " make a new one with edge-fleet clock-reset"
         )
-    click.echo(f"the floor is now {_date(order.issued_at_s)}")
+    print_lines(f"the floor is now {_date(order.issued_at_s)}")
 
 
 def _verified_order(store: Store, file: Path, profile: Path) -> ClockResetOrder:
@@ -129,5 +130,5 @@ def _date(unix_s: int) -> str:
 
 
 def _stop(message: str) -> NoReturn:
-    click.echo(f"edge-scanner: {message}", err=True)
+    print_lines(f"edge-scanner: {message}", err=True)
     sys.exit(1)

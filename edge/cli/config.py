@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -12,6 +11,8 @@ import click
 from edge.cli.profile_options import read_profile
 from edge.settings.active_profile import ActiveProfile, load_active_profile
 from edge.settings.folder import SettingsFolder
+from edge.system.terminal import print_lines
+from edge.values.printable import json_line
 
 
 @click.group()
@@ -27,7 +28,7 @@ def check(file: Path) -> None:
     Example: edge-scanner config check /etc/edge-scanner/profile.toml
     """
     profile = read_profile(file)
-    click.echo(
+    print_lines(
         f"{file}: valid: {profile.device.kind} {profile.device.id} at {profile.device.site}",
         err=True,
     )
@@ -71,10 +72,10 @@ def show(file: Path, data: Path, as_json: bool) -> None:
     }
     profile = running.profile.model_dump(mode="json", exclude_none=True)
     if as_json:
-        click.echo(json.dumps({"settings": settings, "profile": profile}, ensure_ascii=False))
+        print_lines(json_line({"settings": settings, "profile": profile}))
         return
     for path, value in [*_flat(settings, "settings"), *_flat(profile)]:
-        click.echo(f"{path} = {json.dumps(value, ensure_ascii=False)}")
+        print_lines(f"{path} = {json_line(value)}")
 
 
 def _flat(tree: dict[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:

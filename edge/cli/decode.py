@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -15,6 +14,8 @@ from edge.decode.ladder import Ladder
 from edge.decode.qr import zbar
 from edge.decode.rungs import DEEP, RUNGS
 from edge.ports import Symbol
+from edge.system.terminal import print_lines
+from edge.values.printable import json_line
 
 
 @click.command()
@@ -37,7 +38,7 @@ def decode(as_json: bool, budget_ms: float | None, deep: bool, paths: tuple[Path
     """
     picture_files.silence_opencv()
     if reason := zbar.absence():
-        click.echo(f"edge-scanner decode: the second decoder is not used: {reason}", err=True)
+        print_lines(f"edge-scanner decode: the second decoder is not used: {reason}", err=True)
     ladder = Ladder(DEEP if deep else RUNGS, budget_ms=budget_ms)
     failed = False
     for path in picture_files.find(paths):
@@ -55,9 +56,9 @@ def decode(as_json: bool, budget_ms: float | None, deep: bool, paths: tuple[Path
 
 def _print_error(path: Path, message: str, *, as_json: bool) -> None:
     if as_json:
-        click.echo(json.dumps({"image": str(path), "error": message}))
+        print_lines(json_line({"image": str(path), "error": message}))
     else:
-        click.echo(f"{path}: {message}", err=True)
+        print_lines(f"{path}: {message}", err=True)
 
 
 def _print_symbols(
@@ -73,11 +74,11 @@ def _print_symbols(
             }
             for code in symbols
         ]
-        click.echo(
-            json.dumps({"image": str(path), "symbols": codes, "elapsed_ms": round(elapsed_ms, 3)})
+        print_lines(
+            json_line({"image": str(path), "symbols": codes, "elapsed_ms": round(elapsed_ms, 3)})
         )
         return
     for code in symbols:
-        click.echo(f"{path}: {code.text!r} ({code.decoder}, {elapsed_ms:.1f} ms)")
+        print_lines(f"{path}: {code.text!r} ({code.decoder}, {elapsed_ms:.1f} ms)")
     if not symbols:
-        click.echo(f"{path}: no code read ({elapsed_ms:.1f} ms)")
+        print_lines(f"{path}: no code read ({elapsed_ms:.1f} ms)")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import locale
 import os
 import sys
@@ -15,6 +14,8 @@ from edge.doctor.checks import check_device
 from edge.doctor.collection import collect
 from edge.doctor.finding import Finding, FindingState, worst
 from edge.feedback.result_messages import ResultMessage
+from edge.system.terminal import print_lines
+from edge.values.printable import json_line
 
 _MARKS = {
     FindingState.OK: ("ok", "green"),
@@ -63,7 +64,7 @@ def doctor(
     """
     findings = check_device(collect(profile_file, data, timeout_s=timeout_s))
     if as_json:
-        click.echo(json.dumps(_report(findings), ensure_ascii=False))
+        print_lines(json_line(_report(findings)))
     else:
         _show(findings, lang or _system_language())
     sys.exit(1 if worst(findings) is FindingState.FAILURE else 0)
@@ -97,6 +98,6 @@ def _show(findings: list[Finding], lang: str) -> None:
         mark, colour = _MARKS[finding.state]
         mark = f"{_MARKS_ZH[finding.state]}" if lang == "zh" else f"{mark:<7}"
         found = getattr(finding.found, lang)
-        click.echo(f"{click.style(mark, fg=colour)}  {finding.part:<{width}}  {found}")
+        print_lines(f"  {finding.part:<{width}}  {found}", head=mark, fg=colour)
         if finding.todo:
-            click.echo(f"{'':<{width + 11}}-> {getattr(finding.todo, lang)}")
+            print_lines(f"{'':<{width + 11}}-> {getattr(finding.todo, lang)}")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import sys
 from contextlib import closing
 from datetime import UTC, datetime
@@ -15,6 +14,8 @@ from edge.cli.store_options import as_text, data_option
 from edge.store.database.store import StoreUnavailableError
 from edge.store.opening import open_for_reading
 from edge.store.order_history import HistoryEntry, OrderHistory, order_history
+from edge.system.terminal import print_lines
+from edge.values.printable import json_line
 
 
 @click.command()
@@ -30,19 +31,15 @@ def history(data: Path, order: str, as_json: bool) -> None:
         with closing(open_for_reading(data)) as store:
             found = order_history(store, order)
     except StoreUnavailableError as error:
-        click.echo(f"edge-scanner: {error}", err=True)
+        print_lines(f"edge-scanner: {error}", err=True)
         sys.exit(1)
     if not found.lines:
-        click.echo(
+        print_lines(
             f"edge-scanner: this device has no record of order {order}; see edge-scanner orders",
             err=True,
         )
         sys.exit(1)
-    click.echo(
-        json.dumps(_document(found), ensure_ascii=False)
-        if as_json
-        else "\n".join(_text_lines(found))
-    )
+    print_lines(*([json_line(_document(found))] if as_json else _text_lines(found)))
 
 
 def _document(history: OrderHistory) -> dict[str, Any]:

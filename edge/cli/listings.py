@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import sys
 import time
 from collections.abc import Callable, Iterable, Iterator
@@ -20,6 +19,8 @@ from edge.store import outbox as outbox_store
 from edge.store.database.store import Store, StoreUnavailableError
 from edge.store.opening import open_for_reading
 from edge.store.outbox import Backlog
+from edge.system.terminal import print_lines
+from edge.values.printable import json_line
 
 Row = TypeVar("Row")
 Key = TypeVar("Key")
@@ -94,7 +95,7 @@ def outbox(data: Path, as_json: bool, limit: int) -> None:
     )
     if not as_json:
         with closing(open_for_reading(data)) as store:
-            click.echo(backlog_sentence(outbox_store.backlog(store), int(time.time())), err=True)
+            print_lines(backlog_sentence(outbox_store.backlog(store), int(time.time())), err=True)
 
 
 def backlog_sentence(backlog: Backlog, now_s: int) -> str:
@@ -135,17 +136,17 @@ def _show(
         with closing(open_for_reading(data)) as store:
             lines = (_line(row, as_json, columns) for row in rows(store))
             if not as_json and sys.stdout.isatty():
-                click.echo("  ".join(columns), err=True)
+                print_lines("  ".join(columns), err=True)
             for line in lines:
-                click.echo(line)
+                print_lines(line)
     except StoreUnavailableError as error:
-        click.echo(f"edge-scanner: {error}", err=True)
+        print_lines(f"edge-scanner: {error}", err=True)
         sys.exit(1)
 
 
 def _line(row: dict[str, Any], as_json: bool, columns: tuple[str, ...]) -> str:
     if as_json:
-        return json.dumps(row, ensure_ascii=False)
+        return json_line(row)
     return "  ".join("-" if row[name] is None else str(row[name]) for name in columns)
 
 

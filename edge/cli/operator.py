@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import secrets
 import sys
@@ -28,11 +27,13 @@ from edge.store.documents import StoreResult
 from edge.store.opening import open_for_reading
 from edge.store.sessions import OperatorSession, ShownBadge, current_session
 from edge.store.time_floor import time_floor_s
+from edge.system.terminal import print_lines
 from edge.system.wall_clock import WallClock
 from edge.token.claims import Kind, TokenRefusal
 from edge.token.verification import open_token
 from edge.trust.anchors import Anchors, RootsFileRefusal, load_roots
 from edge.values.instant import Instant
+from edge.values.printable import json_line
 
 _PROFILE = click.option(
     "--profile",
@@ -108,7 +109,7 @@ def sign_in(file: Path, data: Path, badge: str | None) -> None:
         outcome = device.service.sign_in(pin, register, device.now, badge=shown)
     if outcome.session is None:
         _refuse(outcome.reason, outcome.detail)
-    click.echo(_line(outcome.session))
+    print_lines(_line(outcome.session))
 
 
 @operator.command("sign-out")
@@ -121,7 +122,7 @@ def sign_out(file: Path, data: Path) -> None:
     """
     with _open_device(file, data) as device:
         outcome = device.service.sign_out(device.now)
-    click.echo(
+    print_lines(
         "no operator was signed in" if outcome is None else f"{outcome.operator_id} is signed out"
     )
 
@@ -141,9 +142,9 @@ def who(data: Path, as_json: bool) -> None:
     except StoreUnavailableError as error:
         _stop(str(error))
     if as_json:
-        click.echo(json.dumps(None if session is None else _plain(session)))
+        print_lines(json_line(None if session is None else _plain(session)))
     else:
-        click.echo("no operator is signed in" if session is None else _line(session))
+        print_lines("no operator is signed in" if session is None else _line(session))
     sys.exit(session is None)
 
 
@@ -161,7 +162,7 @@ def unlock(file: Path, data: Path, operator_id: str) -> None:
         outcome = actions.unlock(operator_id, device.now)
     if outcome.result is not ActionResult.DONE:
         _stop(outcome.detail)
-    click.echo(outcome.detail)
+    print_lines(outcome.detail)
 
 
 @operator.command()
@@ -185,9 +186,9 @@ def load(file: Path, data: Path, list_file: Path) -> None:
         )
     if isinstance(stored, OperatorList):
         count = len(stored.entries)
-        click.echo(f"{count} operators of {stored.audience}, version {stored.version}")
+        print_lines(f"{count} operators of {stored.audience}, version {stored.version}")
     elif stored is StoreResult.SAME:
-        click.echo("this list is loaded already")
+        print_lines("this list is loaded already")
     else:
         _stop(f"{list_file} is refused ({stored}): build a new one: edge-fleet operators build")
 
@@ -236,7 +237,7 @@ def _refuse(reason: SignInResult, detail: str) -> NoReturn:
 
 
 def _stop(message: str) -> NoReturn:
-    click.echo(f"edge-scanner: {message}", err=True)
+    print_lines(f"edge-scanner: {message}", err=True)
     sys.exit(1)
 
 

@@ -6,9 +6,8 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import click
-
 from edge.config import ConfigError, Profile, parse_profile
+from edge.system.terminal import print_lines
 
 if TYPE_CHECKING:
     from edge.settings.active_profile import ActiveProfile
@@ -19,10 +18,10 @@ def read_profile(file: Path) -> Profile:
     try:
         text = file.read_text(encoding="utf-8")
     except OSError as error:
-        click.echo(f"{file}: cannot be read: {error.strerror}", err=True)
+        print_lines(f"{file}: cannot be read: {error.strerror}", err=True)
         sys.exit(1)
     except UnicodeDecodeError:
-        click.echo(f"{file}: not UTF-8 text; save it as UTF-8", err=True)
+        print_lines(f"{file}: not UTF-8 text; save it as UTF-8", err=True)
         sys.exit(1)
     outcome = parse_profile(text)
     if isinstance(outcome, Profile):
@@ -49,5 +48,5 @@ def read_running(file: Path, data: Path) -> Profile:
 def report_errors(file: Path, errors: list[ConfigError]) -> SystemExit:
     """Print each error of the profile ``file``; return the exception that exits 1."""
     for error in errors:
-        click.echo(f"{file}: {error}", err=True)
+        print_lines(f"{file}: {error}", err=True)
     return SystemExit(1)

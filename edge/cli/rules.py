@@ -11,6 +11,8 @@ import click
 
 from edge.rules.rule import Rule, RuleFailure, first_failure, parse_rules
 from edge.rules.validation import validate
+from edge.system.terminal import print_lines
+from edge.values.printable import json_line
 
 _FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
 
@@ -38,15 +40,15 @@ def check(file: Path, data_file: Path | None) -> None:
     parsed = parse_rules(_text(file))
     problems = [str(parsed)] if isinstance(parsed, RuleFailure) else _problems(parsed, data_file)
     for problem in problems:
-        click.echo(f"{file}: {problem}", err=True)
+        print_lines(f"{file}: {problem}", err=True)
     if problems:
         sys.exit(1)
-    click.echo(f"{file}: valid", err=True)
+    print_lines(f"{file}: valid", err=True)
 
 
 def _problems(parsed: tuple[Rule, ...], data_file: Path | None) -> list[str]:
     problems = [
-        f"rule {rule.id}: {issue.message} in {json.dumps(issue.part, ensure_ascii=False):.80}"
+        f"rule {rule.id}: {issue.message} in {json_line(issue.part):.80}"
         for rule in parsed
         for issue in validate(rule.logic)
     ]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
@@ -14,6 +13,8 @@ import click
 from edge.cli.profile_options import read_active
 from edge.cli.store_options import data_option, profile_option
 from edge.scanner.code_socket import LARGEST_CODE, hand_over
+from edge.system.terminal import print_lines
+from edge.values.printable import json_line
 
 REPLY_TIMEOUT_S: Final = 30.0  # a redemption with a request for a grant takes 2 s
 NOT_RUNNING: Final = "the scanner is not running: no door opens until the code is shown to it"
@@ -114,9 +115,9 @@ def _store_judge(profile: Path, data: Path) -> Iterator[Callable[[bytes], dict[s
 
 def _print(outcome: dict[str, Any], as_json: bool) -> None:
     if as_json:
-        click.echo(json.dumps(outcome, ensure_ascii=False))
+        print_lines(json_line(outcome))
         return
     row = "" if outcome["ledger"] is None else f"  ledger row {outcome['ledger']}"
     doors = f"  doors {', '.join(outcome['doors'])}" if outcome["doors"] else ""
     detail = f"  ({outcome['detail']})" if outcome["detail"] else ""
-    click.echo(f"{outcome['reason']}{row}{doors}{detail}")
+    print_lines(f"{outcome['reason']}{row}{doors}{detail}")

@@ -17,6 +17,7 @@ from edge.operators.operator_action import ActionOutcome, ActionResult
 from edge.store.database.store import Store, StoreUnavailableError
 from edge.store.opening import open_for_work
 from edge.store.time_floor import time_floor_s
+from edge.system.terminal import print_lines
 from edge.values.instant import Instant
 
 Decorated = TypeVar("Decorated", bound=Callable[..., object])
@@ -55,12 +56,12 @@ def act(data: Path, work: Callable[[OperatorActions, Instant], ActionOutcome]) -
         with closing(open_for_work(data)) as store:
             outcome = work(OperatorActions(store, random_bytes=secrets.token_bytes), now_of(store))
     except StoreUnavailableError as error:
-        click.echo(f"edge-scanner: {error}", err=True)
+        print_lines(f"edge-scanner: {error}", err=True)
         sys.exit(1)
     if outcome.result is not ActionResult.DONE:
-        click.echo(f"edge-scanner: {outcome.result}: {outcome.detail}", err=True)
+        print_lines(f"edge-scanner: {outcome.result}: {outcome.detail}", err=True)
         sys.exit(1)
-    click.echo(outcome.detail)
+    print_lines(outcome.detail)
 
 
 def profile_option(help: str) -> Callable[[Decorated], Decorated]:

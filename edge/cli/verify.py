@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import sys
 import time
@@ -13,6 +12,7 @@ from typing import Any
 
 import click
 
+from edge.system.terminal import print_lines
 from edge.token.claims import Claims, Kind, TokenRefusal
 from edge.token.fields import TIME_END
 from edge.token.roots import Roots, claimed_roots, read_roots
@@ -21,6 +21,7 @@ from edge.token.status_list import StatusList, open_status_list
 from edge.token.trust_list import TrustList, open_trust_list
 from edge.token.verification import VerifyPolicy, open_token
 from edge.values.instant import Instant
+from edge.values.printable import json_line
 
 _FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
 
@@ -100,7 +101,7 @@ def verify(
             text, trust=trust, status=status, now=now, audiences=audiences, policy=policy
         )
         refused |= isinstance(outcome, TokenRefusal)
-        click.echo(_json_line(outcome) if machine else _human_line(outcome))
+        print_lines(_json_line(outcome) if machine else _human_line(outcome))
     sys.exit(1 if refused else 0)
 
 
@@ -151,7 +152,7 @@ def _unpinned_roots(path: Path, data: bytes) -> Roots:
     roots = claimed_roots(data)
     if isinstance(roots, DocumentRefusal):
         raise InputError(f"{path} is not a trust list ({roots}).")
-    click.echo(
+    print_lines(
         f"warning: no {path.name}.roots beside the list and no --root:"
         " the list was checked only against the root that it names itself."
         " This finds damage but not a forgery.",
@@ -188,9 +189,7 @@ def _content(path: Path) -> bytes:
 def _json_line(outcome: Claims | TokenRefusal) -> str:
     claims = outcome.claims if isinstance(outcome, TokenRefusal) else outcome
     result = outcome.reason.value if isinstance(outcome, TokenRefusal) else "ok"
-    return json.dumps(
-        {"result": result, "claims": None if claims is None else _plain(claims)}, ensure_ascii=False
-    )
+    return json_line({"result": result, "claims": None if claims is None else _plain(claims)})
 
 
 def _plain(claims: Claims) -> dict[str, Any]:

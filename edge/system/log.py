@@ -1,13 +1,19 @@
-"""Structured logs: one JSON line an event, on stdout, for journald and jq."""
+"""Structured logs: one JSON line an event, on stdout, for journald and jq.
+
+Control characters in it are escaped: text of a device moves no cursor of a person who reads a log.
+"""
 
 from __future__ import annotations
 
+import json
 import sys
 from contextlib import suppress
-from typing import TextIO, cast
+from typing import Any, TextIO, cast
 
 import structlog
 from structlog.typing import FilteringBoundLogger
+
+from edge.values.printable import json_escaped
 
 
 class _UnbreakableStream:
@@ -25,6 +31,10 @@ class _UnbreakableStream:
             self._stream.flush()
 
 
+def _encoded(event: dict[str, Any], **options: Any) -> str:
+    return json_escaped(json.dumps(event, ensure_ascii=False, **options))
+
+
 def configure(stream: TextIO = sys.stdout, **bound: str) -> FilteringBoundLogger:
     """Send every log line as one JSON object to ``stream``; return a logger with ``bound`` in each.
 
@@ -35,7 +45,7 @@ def configure(stream: TextIO = sys.stdout, **bound: str) -> FilteringBoundLogger
             structlog.processors.add_log_level,
             structlog.processors.TimeStamper(fmt="iso", utc=True),
             structlog.processors.format_exc_info,
-            structlog.processors.JSONRenderer(ensure_ascii=False),
+            structlog.processors.JSONRenderer(serializer=_encoded),
         ],
         logger_factory=structlog.WriteLoggerFactory(file=cast(TextIO, _UnbreakableStream(stream))),
         cache_logger_on_first_use=True,

@@ -15,6 +15,7 @@ import click
 
 from edge.system.systemd import notify
 from edge.values.errors import EdgeError
+from edge.values.printable import printable
 
 
 class LazyGroup(click.Group):
@@ -30,6 +31,15 @@ class LazyGroup(click.Group):
         super().__init__(**options)
         self._targets = targets
         self._entry_points = entry_points
+
+    def invoke(self, ctx: click.Context) -> Any:
+        """Run the command. Its message to people may quote a device: it is made printable."""
+        try:
+            return super().invoke(ctx)
+        except click.ClickException as error:
+            lines = map(printable, error.message.split("\n"))
+            error.__dict__["message"] = "\n".join(lines)  # click declares it final
+            raise
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         """Return the names of all commands."""
@@ -131,6 +141,7 @@ def _discard_output() -> None:
 
 def _end(name: str, message: str) -> None:
     if sys.stderr is not None:
-        print(f"{name}: {message}", file=sys.stderr)  # click's echo would need standard output
+        # click's echo would need standard output
+        print(f"{name}: {printable(message)}", file=sys.stderr)
     sys.stdout = sys.stdout or Path(os.devnull).open("w", encoding="utf-8")  # noqa: SIM115 - for the interpreter
     sys.exit(1)

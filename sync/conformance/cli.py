@@ -5,7 +5,6 @@ It runs over a real broker.
 
 from __future__ import annotations
 
-import json
 import os
 import random
 import sys
@@ -17,9 +16,11 @@ from pathlib import Path
 
 import click
 
+from edge.system.terminal import print_lines
 from edge.token.roots import Roots
 from edge.trust.anchors import RootsFileRefusal, load_roots
 from edge.values.instant import Instant
+from edge.values.printable import json_line
 from edge.values.uuid7 import uuid7
 from sync.conformance.against_device import DeviceCheck
 from sync.conformance.against_hub import HubCheck
@@ -228,7 +229,7 @@ def _print_and_exit(peer: Peer, results: Iterator[CheckResult], *, as_json: bool
         peer.connect()
         for result in results:
             held = held and result.held
-            click.echo(_line(result, as_json=as_json))
+            print_lines(_line(result, as_json=as_json))
     except PeerError as error:
         raise click.ClickException(str(error)) from None
     finally:
@@ -238,7 +239,7 @@ def _print_and_exit(peer: Peer, results: Iterator[CheckResult], *, as_json: bool
 
 def _line(result: CheckResult, *, as_json: bool) -> str:
     if as_json:
-        return json.dumps({"check": result.title, "ok": result.held, "fault": result.fault})
+        return json_line({"check": result.title, "ok": result.held, "fault": result.fault})
     return f"ok  {result.title}" if result.held else f"NO  {result.title}: {result.fault}"
 
 

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 from edge.settings.state_machine import SettingsPhase
+from edge.values.printable import printable
 
 EXPIRES_SOON_S = 14 * 86_400
 HEADER = ["device", "site", "state", "settings", "unsent", "software", "health"]
@@ -116,6 +117,7 @@ def align_columns(rows: Sequence[Sequence[str]]) -> list[str]:
     """Return each row as a line, each column as wide as its widest cell, the last one free."""
     if not rows:
         return []
+    rows = [[printable(cell) for cell in row] for row in rows]
     widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]) - 1)]
     return [
         "  ".join([*(cell.ljust(width) for cell, width in zip(row, widths, strict=False)), row[-1]])

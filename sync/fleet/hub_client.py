@@ -11,6 +11,7 @@ from typing import Any, Final
 
 import click
 
+from edge.values.printable import printable
 from edge.values.uuid7 import uuid7
 from sync.fleet.fleet_file import FleetFile
 from sync.mqtt.endpoint import Arrival, LinkState
@@ -84,7 +85,7 @@ class HubClient:
                 if isinstance(reply, MessageRefusal) or reply.id != request.id:
                     continue
                 if not reply.ok:
-                    raise click.ClickException(reply.error)
+                    raise click.ClickException(printable(reply.error))
                 return reply.result
         raise click.ClickException(
             "the hub does not reply: does edge-hub run, at this broker and for this tenant?"

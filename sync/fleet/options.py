@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Callable
 from pathlib import Path
@@ -10,7 +9,9 @@ from typing import Any
 
 import click
 
+from edge.system.terminal import print_lines
 from edge.token.cbor import TOKEN_LIMITS
+from edge.values.printable import json_line
 from sync.wire.topics import NAME
 
 
@@ -50,9 +51,9 @@ def output_option(command: Callable[..., Any]) -> Callable[..., Any]:
 def report_outcome(outcome: dict[str, Any], text: str, *, as_json: bool) -> None:
     """Print ``outcome`` as JSON on standard output, or ``text`` for a person on standard error."""
     if as_json:
-        click.echo(json.dumps(outcome, ensure_ascii=False))
+        print_lines(json_line(outcome))
     else:
-        click.echo(text, err=True)
+        print_lines(text, err=True)
 
 
 def counted(number: int, noun: str) -> str:

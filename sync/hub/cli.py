@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import random
 import sys
 import time
@@ -15,9 +14,11 @@ from structlog.typing import FilteringBoundLogger
 
 from edge.system import log
 from edge.system.program import StopSignal, run_program, run_until_signal
+from edge.system.terminal import print_lines
 from edge.token.keys import Signer
 from edge.token.purpose import Purpose
 from edge.trust.signer_file import load_signer
+from edge.values.printable import json_line
 from sync.hub.config import (
     HUB_TIMINGS,
     HubConfig,
@@ -127,11 +128,11 @@ def show_ledger(config_file: Path, as_json: bool, dev: str | None) -> None:
     store = _open_store(load_hub_config_or_exit(config_file))
     for row in listing.list_events(store, dev=dev):
         if as_json:
-            click.echo(json.dumps(row, ensure_ascii=False))
+            print_lines(json_line(row))
         else:
             effect = f"  refused: {row['refused']}" if row["refused"] else ""
             number = f"{row['dev']}  {row['epoch']}  {row['seq']:>6}"
-            click.echo(f"{number}  {row['type']:<12}  {row['ts']}{effect}")
+            print_lines(f"{number}  {row['type']:<12}  {row['ts']}{effect}")
 
 
 @cli.command("site")
@@ -205,9 +206,9 @@ def site_command(
         )
     spec = PlatformSpec(devices={name: site for name, _, site in pairs}, **options)
     files = provision(folder, spec, documents, now_s=int(time.time()))
-    click.echo(f"The broker's configuration is {files.broker_config}.", err=True)
+    print_lines(f"The broker's configuration is {files.broker_config}.", err=True)
     if documents is None:
-        click.echo("No hub.toml was made: name --keys and --trust-list for one.", err=True)
+        print_lines("No hub.toml was made: name --keys and --trust-list for one.", err=True)
 
 
 cli.add_command(enrolment)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import base64
 import getpass
-import json
 import sys
 import time
 from collections.abc import Callable
@@ -15,8 +14,10 @@ from typing import Any
 import click
 
 from edge.system.durable_file import write_durably
+from edge.system.terminal import print_lines
 from edge.token.purpose import Purpose
 from edge.token.status_list import StatusList, sign_status_list, status_list
+from edge.values.printable import json_line
 from sync.fleet.fleet_file import fleet_option, load_fleet_file
 from sync.fleet.hub_client import hub_client
 from sync.fleet.key_folder import KeyFolder, KeyFolderError
@@ -171,7 +172,7 @@ def show(*, keys_dir: Path, order_id: str | None, cti: str | None, as_json: bool
     for record, changes in lines:
         _print(record, changes, as_json=as_json)
     if not lines:
-        click.echo("no such code is in the register", err=True)
+        print_lines("no such code is in the register", err=True)
         sys.exit(1)
 
 
@@ -253,8 +254,8 @@ def _print(
         "changes": listed,
     }
     if as_json:
-        click.echo(json.dumps(line, ensure_ascii=False))
+        print_lines(json_line(line))
         return
-    click.echo(f"{line['cti']}  {record.order_id}  {record.state}  issued by {record.issued_by}")
+    print_lines(f"{line['cti']}  {record.order_id}  {record.state}  issued by {record.issued_by}")
     for change in listed:
-        click.echo(f"    {change['state']} by {change['by']}: {change['reason']}")
+        print_lines(f"    {change['state']} by {change['by']}: {change['reason']}")

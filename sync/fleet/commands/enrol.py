@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import secrets
 import sys
 import time
@@ -17,7 +16,9 @@ from cryptography.hazmat.primitives.serialization import Encoding
 
 from edge.documents.enrolment_code import PIN_LENGTH, EnrolmentCode, pin_of, sign_enrolment_code
 from edge.documents.settings import MOST_GROUPS
+from edge.system.terminal import print_lines
 from edge.token.purpose import Purpose
+from edge.values.printable import json_line
 from sync.fleet.fleet_file import FleetFile, fleet_option, load_fleet_file
 from sync.fleet.hub_client import HubClient, hub_client
 from sync.fleet.key_folder import KeyFolder, KeyFolderError
@@ -174,13 +175,13 @@ def _show(code: EnrolmentCode, text: str, png: Path | None, as_json: bool) -> No
             "site": code.site,
             "expires": code.expires_at_s,
         }
-        click.echo(json.dumps(line | ({"png": str(png)} if png else {})))
+        print_lines(json_line(line | ({"png": str(png)} if png else {})))
         return
     if png is None:
         _draw(text)
     else:
-        click.echo(f"The code is in {png}: print it, or show it on a screen.", err=True)
-    click.echo(
+        print_lines(f"The code is in {png}: print it, or show it on a screen.", err=True)
+    print_lines(
         f"Show this code to the camera of {code.device} at {code.site} before "
         f"{_local_time(code.expires_at_s)}. Code {code.id.hex()}.",
         err=True,
@@ -206,7 +207,7 @@ def _wait_until_used(client: HubClient, code: EnrolmentCode, as_json: bool) -> N
 
     Exits with 1 when the device has not joined.
     """
-    click.echo(
+    print_lines(
         "Waiting until the code is used. Ctrl-C stops the wait; the code stays valid.", err=True
     )
     reported = 0
@@ -215,7 +216,7 @@ def _wait_until_used(client: HubClient, code: EnrolmentCode, as_json: bool) -> N
         (mine,) = [item for item in state["enrolments"] if item["id"] == code.id.hex()]
         attempts = [item for item in state["refusals"] if item["code"] == code.id.hex()]
         for item in attempts[: len(attempts) - reported]:  # newest first
-            click.secho(
+            print_lines(
                 f"refused: {item['reason']} from {item['address']}: {item['detail']}",
                 err=True,
                 fg="red",
@@ -235,9 +236,9 @@ def _wait_until_used(client: HubClient, code: EnrolmentCode, as_json: bool) -> N
 
 def _report(as_json: bool, event: str, code: EnrolmentCode, detail: str) -> None:
     if as_json:
-        click.echo(json.dumps({"event": event, "device": code.device, "detail": detail}))
+        print_lines(json_line({"event": event, "device": code.device, "detail": detail}))
     else:
-        click.secho(
+        print_lines(
             f"{code.device}: {event.replace('_', ' ')}, {detail}",
             err=True,
             fg="green" if event == "enrolled" else "red",
@@ -256,20 +257,20 @@ def _cancel(client: HubClient, code_id: str, as_json: bool) -> None:
 def _list(client: HubClient, as_json: bool) -> None:
     state = client.request(FleetAction.ENROLMENTS)
     if not state["enrolments"] and not state["refusals"]:
-        click.echo("no code was issued yet", err=True)
+        print_lines("no code was issued yet", err=True)
     for item in state["enrolments"]:
         expired = item["state"] == "open" and item["expires_at_s"] <= time.time()
         shown = {**item, "state": "expired" if expired else item["state"]}
         if as_json:
-            click.echo(json.dumps({"type": "code", **shown}))
+            print_lines(json_line({"type": "code", **shown}))
             continue
         used = f"  from {item['used_from']}" if item["used_from"] else ""
-        click.echo(f"{shown['id']}  {shown['dev']:<16} {shown['site']:<12} {shown['state']}{used}")
+        print_lines(f"{shown['id']}  {shown['dev']:<16} {shown['site']:<12} {shown['state']}{used}")
     for item in state["refusals"]:
         if as_json:
-            click.echo(json.dumps({**item, "type": "refusal"}))
+            print_lines(json_line({**item, "type": "refusal"}))
             continue
-        click.echo(
+        print_lines(
             f"{_local_time(item['at_s'])}  refused  {item['reason']:<20} {item['dev']} "
             f"from {item['address']}: {item['detail']}"
         )

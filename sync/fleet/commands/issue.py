@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import getpass
-import json
 import secrets
 import sys
 import time
@@ -14,6 +13,7 @@ from typing import Any
 
 import click
 
+from edge.system.terminal import print_lines
 from edge.token.claims import Kind
 from edge.token.claims_set import (
     AMOUNT_END,
@@ -26,6 +26,7 @@ from edge.token.dynamic_code import derive_key
 from edge.token.fields import TIME_END
 from edge.token.issuing import IssueError, TokenRequest, issue_token
 from edge.token.purpose import Purpose
+from edge.values.printable import json_line
 from sync.fleet.key_folder import KeyFolder, KeyFolderError
 from sync.fleet.options import keys_option, short_text
 from sync.fleet.qr_picture import QrPictureError, write_qr
@@ -279,7 +280,7 @@ def _issue_each(
                 path = None if qr_dir is None else qr_dir / f"{request.cti.hex()}.png"
                 if path is not None:
                     write_qr(token, path)
-                click.echo(json.dumps(_line(token, request, path, group_key), ensure_ascii=False))
+                print_lines(json_line(_line(token, request, path, group_key)))
             bar.update(len(requests))
 
 

@@ -18,9 +18,11 @@ from edge.documents.operator_list import OperatorEntry, OperatorList, sign_opera
 from edge.documents.pin_hash import hash_fault, hash_pin, pin_fault
 from edge.domain.roles import Role
 from edge.system.durable_file import write_secret
+from edge.system.terminal import print_lines
 from edge.token.fields import TIME_END
 from edge.token.purpose import Purpose
 from edge.values.person_name import name_fault, normalised
+from edge.values.printable import json_line
 from sync.fleet.fleet_file import fleet_option, load_fleet_file
 from sync.fleet.hub_client import hub_client
 from sync.fleet.key_folder import KeyFolder, KeyFolderError
@@ -74,7 +76,7 @@ def hash_command(*, as_json: bool) -> None:
     if fault := pin_fault(pin):
         raise click.ClickException(fault)
     hashed = hash_pin(pin)
-    click.echo(json.dumps({"pin_hash": hashed}) if as_json else hashed)
+    print_lines(json_line({"pin_hash": hashed}) if as_json else hashed)
 
 
 @operators.command()
@@ -213,5 +215,5 @@ def _fault(person: _Person) -> str | None:
 
 def _exit_with_faults(file: Path, faults: list[str]) -> NoReturn:
     for fault in faults:
-        click.echo(f"{file}: {fault}", err=True)
+        print_lines(f"{file}: {fault}", err=True)
     sys.exit(1)

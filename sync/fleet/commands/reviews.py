@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import base64
-import json
 import time
 from collections.abc import Callable
 from datetime import UTC, datetime
@@ -12,7 +11,9 @@ from typing import Any, Final
 
 import click
 
+from edge.system.terminal import print_lines
 from edge.trust.signer_file import load_signer
+from edge.values.printable import json_line
 from sync.fleet.device_table import align_columns
 from sync.fleet.fleet_file import fleet_option, load_fleet_file
 from sync.fleet.hub_client import HubClient, hub_client
@@ -59,10 +60,10 @@ def list_command(fleet_file: Path, as_json: bool, dev: str | None, every: bool) 
             after = page["next"]
     if as_json:
         for review in found:
-            click.echo(json.dumps(review, ensure_ascii=False))
+            print_lines(json_line(review))
     else:
         for line in align_columns([_HEADER, *map(_row, found)]):
-            click.echo(line)
+            print_lines(line)
 
 
 def _decision_options(command: Callable[..., None]) -> Callable[..., None]:
@@ -162,7 +163,7 @@ def _decide(
 def _report(review: dict[str, Any], wanted: str, *, as_json: bool) -> None:
     """Print what came of the decision. Raises ClickException when it was not the ``wanted``."""
     if as_json:
-        click.echo(json.dumps(review, ensure_ascii=False))
+        print_lines(json_line(review))
     if review["state"] not in (wanted, "on_its_way"):
         reason = _OTHER_OUTCOMES.get(review["state"], "it is {state}").format(**review)
         raise click.ClickException(f"order {review['order']} is not {wanted}: {reason}")
@@ -173,7 +174,9 @@ def _report(review: dict[str, Any], wanted: str, *, as_json: bool) -> None:
         if review["state"] == wanted
         else f"{review['dev']} gets the decision when it is online again"
     )
-    click.echo(f"order {review['order']}: {wanted} by {review['decided_by']}; {delivery}", err=True)
+    print_lines(
+        f"order {review['order']}: {wanted} by {review['decided_by']}; {delivery}", err=True
+    )
 
 
 def _find(client: HubClient, review_id: str) -> dict[str, Any]:

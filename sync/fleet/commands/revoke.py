@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import base64
-import json
 import sys
 import time
 from pathlib import Path
@@ -16,8 +15,10 @@ from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
 from edge.documents.revocation_order import RevocationOrder, sign_revocation_order
 from edge.encryption.sealed_box import unseal
 from edge.system.durable_file import write_secret
+from edge.system.terminal import print_lines
 from edge.token.keys import private_key_pem
 from edge.token.purpose import Purpose
+from edge.values.printable import json_escaped, json_line
 from sync.fleet.fleet_file import fleet_option, load_fleet_file
 from sync.fleet.hub_client import HubClient, every_device, hub_client
 from sync.fleet.key_folder import KeyFolder, KeyFolderError
@@ -80,13 +81,13 @@ def revoke(
         _confirm(_find(client, device), yes=yes)
         order = _sign_order(keys, device=device, tenant=fleet.tenant, reason=reason)
         client.request(FleetAction.REVOKE, order=base64.b64encode(order).decode(), now=at_once)
-        click.echo(
+        print_lines(
             f"The order is sent. Waiting up to {wait_s:.0f} s for {device} to confirm.", err=True
         )
         stage = _wait_until_cut(client, device, wait_s)
     _report(device, stage, as_json=as_json)
     if stage not in (CUT, QUARANTINED):
-        click.echo("The broker did not bar the device: does edge-hub enrolment run?", err=True)
+        print_lines("The broker did not bar the device: does edge-hub enrolment run?", err=True)
         sys.exit(1)
 
 
@@ -120,10 +121,10 @@ def _sign_order(keys: KeyFolder, *, device: str, tenant: str, reason: str) -> by
 
 def _report(device: str, stage: str, *, as_json: bool) -> None:
     if as_json:
-        click.echo(json.dumps({"device": device, "stage": stage}))
+        print_lines(json_line({"device": device, "stage": stage}))
     else:
         text = _STAGE_TEXTS.get(stage, stage)
-        click.secho(f"{device}: {text}", err=True, fg="green" if stage == CUT else "yellow")
+        print_lines(f"{device}: {text}", err=True, fg="green" if stage == CUT else "yellow")
 
 
 _STAGE_TEXTS = {
@@ -154,8 +155,8 @@ def recover(file: Path, keys_dir: Path, as_json: bool) -> None:
         raise click.ClickException(f"{file}: {error.strerror}") from None
     except ValueError as error:
         raise click.ClickException(f"{file}: {error}") from None
-    click.echo(content.decode(), nl=False)
-    click.echo(counted(len(content.splitlines()), "event"), err=True)
+    print_lines(*(json_escaped(line) for line in content.decode().removesuffix("\n").split("\n")))
+    print_lines(counted(len(content.splitlines()), "event"), err=True)
 
 
 def _wait_until_cut(client: HubClient, device: str, wait_s: float) -> str:
@@ -182,7 +183,7 @@ def _recovery_key(folder: Path) -> X25519PrivateKey:
     try:
         if not path.exists():
             write_secret(path, private_key_pem(X25519PrivateKey.generate()))
-            click.echo(f"{path} was made: back it up with the fleet's other keys.", err=True)
+            print_lines(f"{path} was made: back it up with the fleet's other keys.", err=True)
         key = serialization.load_pem_private_key(path.read_bytes(), password=None)
     except OSError as error:
         raise click.ClickException(f"{path}: {error.strerror}") from None

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import sys
 import time
 from datetime import UTC, datetime
@@ -11,6 +10,8 @@ from typing import Any, Final
 
 import click
 
+from edge.system.terminal import print_lines
+from edge.values.printable import json_line
 from sync.fleet.device_table import HEADER, align_columns, issues, needs_attention, row, severity
 from sync.fleet.fleet_file import fleet_option, load_fleet_file
 from sync.fleet.hub_client import every_device, held_detail, hub_client
@@ -62,17 +63,17 @@ def status(fleet_file: Path, as_json: bool, only_issues: bool, site: str | None)
     if as_json:
         for device in shown:
             shown_device = {**device, "issues": issues(device, now_s), "hub_held": held}
-            click.echo(json.dumps(shown_device, ensure_ascii=False))
+            print_lines(json_line(shown_device))
     else:
         _print_table(shown, now_s)
         health = f"{len(with_issues)} with issues" if with_issues else "all healthy"
-        click.echo(
+        print_lines(
             f"{counted(len(listed), 'device')}, {health}" if listed else "there is no such device",
             err=True,
         )
     if held is not None:
-        click.secho(
-            f"The hub is held: it sends no orders and no grants. {held}.\n"
+        print_lines(
+            f"The hub is held: it sends no orders and no grants. {held}.",
             "Put back its newest backup or import the orders again, then: edge-hub resume",
             fg="red",
             bold=True,
@@ -84,9 +85,9 @@ def status(fleet_file: Path, as_json: bool, only_issues: bool, site: str | None)
 
 def _print_table(devices: list[dict[str, Any]], now_s: int) -> None:
     header, *lines = align_columns([HEADER, *(row(device, now_s) for device in devices)])
-    click.secho(header, bold=True)
+    print_lines(header, bold=True)
     for device, line in zip(devices, lines, strict=True):
-        click.secho(line, fg="red" if needs_attention(device, now_s) else None)
+        print_lines(line, fg="red" if needs_attention(device, now_s) else None)
 
 
 @click.command()
@@ -108,13 +109,13 @@ def watch(fleet_file: Path, as_json: bool, for_s: float | None) -> None:
         with hub_client(
             load_fleet_file(fleet_file), subscribe=(Up.STATUS, Up.CONFIG, Up.EVENTS)
         ) as client:
-            click.echo("The devices' state now, then each report. Ctrl-C ends.", err=True)
+            print_lines("The devices' state now, then each report. Ctrl-C ends.", err=True)
             while time.monotonic() < end_s:
                 for topic, arrival in client.receive(min(0.5, max(0.0, end_s - time.monotonic()))):
                     for line in report_lines(topic, arrival):
                         _print(line, as_json)
     except KeyboardInterrupt:
-        click.echo("", err=True)
+        print_lines("", err=True)
 
 
 @click.command()
@@ -136,7 +137,7 @@ def orders(fleet_file: Path, as_json: bool, site: str | None, order: str | None)
                 count += 1
             after = page["next"]
     if not as_json:
-        click.echo(counted(count, "order line"), err=True)
+        print_lines(counted(count, "order line"), err=True)
 
 
 @click.command()
@@ -158,10 +159,10 @@ def exceptions(fleet_file: Path, as_json: bool, dev: str | None) -> None:
             first=number == 0,
         )
     if page["left_out"]:
-        click.echo(f"{page['left_out']} older cases are left out: settle these first", err=True)
+        print_lines(f"{page['left_out']} older cases are left out: settle these first", err=True)
     if cases:
         sys.exit(1)
-    click.echo("no open cases", err=True)
+    print_lines("no open cases", err=True)
 
 
 def report_lines(topic: Topic, arrival: Arrival) -> list[dict[str, Any]]:
@@ -208,12 +209,12 @@ def _event(dev: str, event: Event) -> dict[str, Any]:
 
 def _print(line: dict[str, Any], as_json: bool) -> None:
     if as_json:
-        click.echo(json.dumps({"at_s": int(time.time()), **line}, ensure_ascii=False))
+        print_lines(json_line({"at_s": int(time.time()), **line}))
     else:
         rest = " ".join(
             f"{key}={value}" for key, value in line.items() if key not in ("dev", "type", "ts")
         )
-        click.echo(f"{_local_time(int(time.time()))}  {line['dev']:<16} {line['type']:<10} {rest}")
+        print_lines(f"{_local_time(int(time.time()))}  {line['dev']:<16} {line['type']:<10} {rest}")
     sys.stdout.flush()
 
 
@@ -222,14 +223,14 @@ def _print_row(
 ) -> None:
     """Print one row of a table, after the headings if it is the ``first``."""
     if as_json:
-        click.echo(json.dumps(line, ensure_ascii=False))
+        print_lines(json_line(line))
         return
     if first:
-        click.secho(
+        print_lines(
             "  ".join(name.ljust(width) for name, width in columns.values()).rstrip(), bold=True
         )
     cells = ("" if line.get(key) is None else str(line[key]) for key in columns)
-    click.echo(
+    print_lines(
         "  ".join(
             cell.ljust(width) for cell, (_, width) in zip(cells, columns.values(), strict=True)
         ).rstrip()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -10,6 +9,8 @@ from typing import Any
 
 import click
 
+from edge.system.terminal import print_lines
+from edge.values.printable import json_line
 from sync.fleet.options import counted
 from sync.fleet.rollout.preview import Preview
 from sync.fleet.rollout.waves import DeviceOutcome, Wave
@@ -110,16 +111,16 @@ class RolloutReporter:
     def _print_json(self, event: str, **fields: Any) -> bool:
         """Print the event if JSON is wanted; return whether it is."""
         if self._as_json:
-            click.echo(json.dumps({"event": event, **fields}, ensure_ascii=False))
+            print_lines(json_line({"event": event, **fields}))
         return self._as_json
 
     def _print(self, text: str, colour: str | None = None) -> None:
         if self._bar is None:
-            click.secho(text, err=True, fg=colour)
+            print_lines(text, err=True, fg=colour)
             return
         # The message takes the line of the bar, and the bar is drawn again below it.
         click.echo("\r\033[K", err=True, nl=False)
-        click.secho(text, err=True, fg=colour)
+        print_lines(text, err=True, fg=colour)
         click.echo(self._bar.format_progress_line(), err=True, nl=False)
 
 

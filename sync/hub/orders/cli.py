@@ -9,6 +9,7 @@ from typing import TextIO
 
 import click
 
+from edge.system.terminal import print_lines
 from edge.values.person_name import name_fault
 from sync.hub.config import load_hub_config_or_exit
 from sync.hub.orders import hold, order_lines
@@ -68,7 +69,7 @@ def import_orders(config_file: Path, file: TextIO) -> None:
             changed = order_lines.put_lines(connection, _lines(iter(file)), now_us)
     except ValueError as error:
         raise click.ClickException(str(error)) from None
-    click.echo(f"{changed} order lines are new or changed.", err=True)
+    print_lines(f"{changed} order lines are new or changed.", err=True)
 
 
 @orders_group.command("confirm-shrink")
@@ -92,7 +93,7 @@ def confirm_shrink(config_file: Path, site: str, by: str, reason: str) -> None:
         )
     if confirmed is None:
         raise click.ClickException(f"{site} has no orders here: check the name")
-    click.echo(f"{by} confirms the {confirmed.entries} orders of {site}.", err=True)
+    print_lines(f"{by} confirms the {confirmed.entries} orders of {site}.", err=True)
 
 
 @click.command("resume")
@@ -114,7 +115,7 @@ def resume_command(config_file: Path, by: str, reason: str) -> None:
             hold.resume(connection, by=by, reason=reason, now_s=int(time.time()))
     except hold.NotHeldError as error:
         raise click.ClickException(str(error)) from None
-    click.echo(f"The hub is resumed by {by}. Every device loads its orders again.", err=True)
+    print_lines(f"The hub is resumed by {by}. Every device loads its orders again.", err=True)
 
 
 def _open_store(config_file: Path) -> HubStore:

@@ -17,6 +17,7 @@ from structlog.typing import FilteringBoundLogger
 from edge.config import Name, Section
 from edge.system import log
 from edge.system.program import StopSignal, run_until_signal
+from edge.system.terminal import print_lines
 from edge.system.wall_clock import WallClock
 from edge.trust.anchors import RootsFileRefusal, load_roots
 from edge.trust.signer_file import load_signer
@@ -120,7 +121,7 @@ def release(config_file: Path, site: str) -> None:
     """
     with _platform_store(config_file).transaction() as connection:
         released = site_leases.release_lease(connection, site)
-    click.echo(
+    print_lines(
         f"The lease of {site} is over." if released else f"No lease of {site} is out.", err=True
     )
 
@@ -139,7 +140,7 @@ def release_grant(config_file: Path, cti: str) -> None:
         raise click.UsageError("CTI is 32 hexadecimal digits") from None
     with _platform_store(config_file).transaction() as connection:
         released = grants.release_grants(connection, raw)
-    click.echo(f"{released} grants were released.", err=True)
+    print_lines(f"{released} grants were released.", err=True)
 
 
 @authority.command("site")
@@ -196,8 +197,8 @@ def site_command(
     made = ", ".join(
         str(files.folder / name) for name in ("mosquitto.conf", "authority.toml", "bridge.toml")
     )
-    click.echo(f"{made} are made. Add to the hub's configuration:")
-    click.echo(f'[[authority]]\nid = "{at.authority}"\nsite = "{at.site}"')
+    print_lines(f"{made} are made. Add to the hub's configuration:")
+    print_lines("[[authority]]", f'id = "{at.authority}"', f'site = "{at.site}"')
 
 
 def _parts(

@@ -54,7 +54,7 @@ def test_a_sample_of_the_calls_of_an_opening_fails_and_nothing_is_lost(try_openi
     scoreboard.count("failed system calls", done["openings"], len(done["wrong"]))
     assert done["wrong"] == []
     assert done["openings"] > 80
-    assert {"open", "pread", "pwrite", "stat", "fcntl"} <= done["calls"].keys()
+    assert {"open", "pread", "pwrite"} <= done["calls"].keys()
 
 
 def test_an_opening_that_takes_a_failed_read_for_an_empty_store_is_seen(try_openings):

@@ -30,21 +30,18 @@ class SettingsFolder:
     def __init__(self, data: Path) -> None:
         self._folder = data / FOLDER
         self._read_version: FileVersion | None = None
-        self._read_state = SettingsState()
+        self.last_state = SettingsState()  # as ``state`` last read it, or ``write_state`` wrote it
 
     def state(self) -> SettingsState:
         """Return the present state. Without a file that can be read, the device is as shipped."""
         path = self._folder / _STATE
         version = file_version(path)
-        if version is None:
-            return SettingsState()
-        try:
-            if version != self._read_version:
-                self._read_state = from_item(json.loads(path.read_bytes()))
+        if version is None or version != self._read_version:
+            self.last_state, self._read_version = SettingsState(), None
+            with suppress(OSError, ValueError, TypeError, KeyError, RecursionError):
+                self.last_state = from_item(json.loads(path.read_bytes()))
                 self._read_version = version
-        except (OSError, ValueError, TypeError, KeyError, RecursionError):
-            return SettingsState()
-        return self._read_state
+        return self.last_state
 
     @contextmanager
     def locked(self) -> Iterator[SettingsState]:
@@ -67,6 +64,7 @@ class SettingsFolder:
     def write_state(self, state: SettingsState) -> None:
         """Write ``state``. The caller holds the lock."""
         self._write(_STATE, json.dumps(state.to_item()).encode())
+        self.last_state, self._read_version = state, file_version(self._folder / _STATE)
 
     def write_plan(self, plan: Plan) -> None:
         """Write a plan under its hash."""

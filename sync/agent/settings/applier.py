@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from functools import lru_cache
 from typing import Final
 
 from structlog.typing import FilteringBoundLogger
@@ -43,7 +44,7 @@ from sync.wire.settings_report import (
 
 WHO: Final = "sync"
 AS_SHIPPED: Final = Plan(())
-_MOST_EVALUATED: Final = 8  # plans whose profile is remembered
+_MOST_EVALUATED: Final = 8  # plans and documents whose content is remembered
 
 # Connect as these settings say. None, or why the broker did not accept the connection.
 TryLink = Callable[[MqttSection], str | None]
@@ -88,6 +89,7 @@ class SettingsApplier:
         self._running = running.digest
         in_use = running.digest or AS_SHIPPED.digest
         self._evaluated: dict[str, Profile | list[ConfigError]] = {in_use: running.profile}
+        self._reread = lru_cache(maxsize=_MOST_EVALUATED)(reread_settings)
         self._handled: SettingsState | None = None  # the state after the last reconciliation
         self._dirty = True
         self._probation: Probation | None = None
@@ -109,12 +111,12 @@ class SettingsApplier:
         if self._dirty or self._intake.has_news or state != self._handled:
             self._dirty = self._intake.has_news = False
             self._reconcile(connected=connected)
-            self._handled = self._folder.state()
+            self._handled = self._folder.last_state
 
     @property
     def wants_restart(self) -> bool:
         """Return whether this process runs on other broker settings than it should."""
-        choice = self._folder.state().choice
+        choice = self._folder.last_state.choice
         if choice == self._running:
             return False
         if self._mqtt_of(choice) != self._mqtt_of(self._running):
@@ -127,7 +129,7 @@ class SettingsApplier:
 
         ``note_reported`` follows once it is on its way.
         """
-        inputs = (self._folder.state(), self._intake.refused.count, self._blocked())
+        inputs = (self._folder.last_state, self._intake.refused.count, self._blocked())
         if inputs != self._report_inputs:
             self._report_inputs = inputs
             self._report_now = self._make_report().model_dump_json().encode()
@@ -194,7 +196,7 @@ class SettingsApplier:
     def _newest(self) -> list[PlanLayer]:
         """Return the newest document of each layer, whatever became of it."""
         raws = list(self._folder.documents().values())
-        pairs = [(reread_settings(raw), digest_of(raw)) for raw in raws]
+        pairs = [(self._reread(raw), digest_of(raw)) for raw in raws]
         return [
             layer_of(document, digest)
             for document, digest in pairs

@@ -42,6 +42,7 @@ HUB = {
     "events": {"new": 9, "repeated": 2, "refused": 1},
     "refused_messages": {},
     "oldest_unanswered_s": 0.0,
+    "waiting": (3, 4000),
     "feeds": {"_all/trust": NOW_S - 5},
 }
 
@@ -163,6 +164,8 @@ def test_a_hub_exports_what_arrived_and_what_it_replied(tmp_path):
     assert metrics[("edge_hub_events_total", "repeated")] == 2
     assert metrics[("edge_hub_feed_age_seconds", "_all/trust")] == 5
     assert metrics[("edge_hub_leader",)] == 1
+    assert metrics[("edge_hub_waiting_messages",)] == 3
+    assert metrics[("edge_hub_waiting_bytes",)] == 4000
     assert metrics[("edge_hub_link", "broker_unreachable")] == 1
 
 

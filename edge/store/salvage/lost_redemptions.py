@@ -55,7 +55,6 @@ def rebuild_redemptions(
     rebuilding = _Rebuilding(connection, remains, now_s)
     rebuilding.from_events()
     rebuilding.from_scans()
-    rebuilding.from_parts()
     rebuilding.from_mentions()
     rebuilding.reversals()
     return rebuilding.cases
@@ -134,17 +133,8 @@ class _Rebuilding:
                 **self._place(ledger_id),
             )
 
-    def from_parts(self) -> None:
-        """Write a row for each redemption that only an index names."""
-        parts = self._remains.gathered.connection.execute(
-            "SELECT id, cti, use_no FROM ledger WHERE evidence = 2 AND cti IS NOT NULL"
-            " AND use_no IS NOT NULL ORDER BY id"
-        )
-        for ledger_id, cti, use_no in parts.fetchall():
-            self._write_unknown(ledger_id, cti, use_no)
-
     def from_mentions(self) -> None:
-        """Write a row for each redemption that only its doors, cases or later events name."""
+        """Write a row for each redemption that only an index, doors, cases or later events name."""
         for event in events_of_uses(self._connection, *_NAMES_A_USE):
             if not self._has_use(event.cti, event.use_no):
                 number = self._lost_id(event.cti, None)

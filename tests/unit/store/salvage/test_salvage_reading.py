@@ -13,8 +13,8 @@ from hypothesis import strategies as st
 
 from edge.store.database.store import FILE, StoreUnavailableError
 from edge.store.opening import StoreState
-from edge.store.salvage.carried_tables import CARRIED
-from edge.store.salvage.gathered_rows import GatheredRows
+from edge.store.salvage.carried_tables import CARRIED, table_named
+from edge.store.salvage.gathered_rows import Evidence, GatheredRows
 from edge.store.salvage.log_frames import checksum, read_log
 from edge.store.salvage.page_images import PageImages, lost_commits
 from edge.store.salvage.page_reader import PageReader
@@ -84,6 +84,15 @@ def test_the_pages_of_a_whole_store_have_every_row_of_every_carried_table(tmp_pa
                 query = f"SELECT {columns} FROM {table.name} ORDER BY {', '.join(table.key)}"
                 found = [row[:-1] for row in gathered.rows(table)]
                 assert found == connection.execute(query).fetchall(), table.name
+
+
+def test_a_newer_version_whose_content_is_lost_counts_before_an_older_whole_one():
+    document = table_named("document")
+    with closing(GatheredRows()) as gathered:
+        gathered.add_part(document, {"name": "trust_list", "version": 7})
+        older = ("trust_list", 6, 60, 61, b"six")
+        gathered.add(document, document.columns, [older], Evidence.EARLIER)
+        assert list(gathered.rows(document)) == [("trust_list", 7, 0, 0, b"", Evidence.PART)]
 
 
 def test_a_checksum_is_the_one_that_sqlite_computes():

@@ -162,9 +162,14 @@ class ClockResetBody(_Body):
 
 
 class WithheldBody(_Body):
-    """The number of an event that cannot be sent, or that was refused before. It has no effect."""
+    """The number of an event that cannot be sent, was refused before, or was lost.
 
-    reason: Word = Field(description="why the event is withheld")
+    It has no effect.
+    """
+
+    reason: Word = Field(
+        description="why: `already_refused`, `lost` with its store, or what is wrong with it"
+    )
     type: str = Field("", description="type of the event, where it is known")
 
 

@@ -130,20 +130,15 @@ class PageReader:
     def _rows_as(self, shape: Shape, number: int, data: bytes) -> list[_Found]:
         """Return the rows of a page that belongs to ``shape``, and note what is missing of it."""
         kind = page_kind(data, number=number)
-        if kind is PageKind.TABLE_INTERIOR and shape.by_rowid:
+        if kind is None or not kind.has_rows or kind.of_table is not shape.by_rowid:
             return []
-        kinds = [kind] if kind is not None and kind.of_table is shape.by_rowid else []
-        kinds += [other for other in _LEAVES if other.of_table is shape.by_rowid]
-        for each in kinds:
-            page = read_page(data, each, number=number)
-            if page is None or not page.cells:
-                continue
-            found = _fitting(self._records(page), shape, loose=True)
-            if found:
-                if len(found) < page.announced or not all(item.whole for item in found):
-                    self.damaged.add(shape.table)
-                return found
-        return []
+        page = read_page(data, kind, number=number)
+        found = [] if page is None else _fitting(self._records(page), shape, loose=True)
+        if page is not None and (
+            len(found) < page.announced or not all(item.whole for item in found)
+        ):
+            self.damaged.add(shape.table)
+        return found
 
     def _guess(self, number: int, data: bytes) -> tuple[Shape | None, list[_Found]]:
         """Return the shape that most of a page's records have, and those; None for an odd page."""

@@ -27,7 +27,7 @@ class OutboxRow:
     seq: int
     id: str  # UUIDv7
     type: str
-    body: dict[str, Any]
+    body: dict[str, Any] | None  # None: what is stored cannot be read, and so never be sent
     at: Instant
     rejected: str | None = None
 
@@ -258,6 +258,9 @@ def find_epoch(connection: sqlite3.Connection, epoch: str) -> EpochState | None:
 
 
 def _row(row: tuple[str, int, str, str, str, int, str]) -> OutboxRow:
-    epoch, seq, event_id, kind, body, at_s, trust = row
-    at = Instant(unix_s=at_s, trust=ClockTrust(trust))
-    return OutboxRow(epoch=epoch, seq=seq, id=event_id, type=kind, body=json.loads(body), at=at)
+    epoch, seq, event_id, kind, text, at_s, trust = row
+    try:
+        body, at = json.loads(text), Instant(unix_s=at_s, trust=ClockTrust(trust))
+    except (ValueError, RecursionError):  # a damaged disk: the events behind it must not wait
+        body, at = None, Instant(unix_s=at_s, trust=ClockTrust.FLOOR_ONLY)
+    return OutboxRow(epoch=epoch, seq=seq, id=event_id, type=kind, body=body, at=at)

@@ -323,6 +323,8 @@ def _numbered(
 
 
 def _encoded(row: OutboxRow) -> bytes | MessageRefusal:
+    if row.body is None:
+        return MessageRefusal(MessageFault.WRONG_SHAPE, "what the store has of it is damaged")
     try:
         event = Event(
             seq=row.seq,

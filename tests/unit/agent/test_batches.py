@@ -1,10 +1,16 @@
-"""A batch is closed before it grows beyond what a hub reads."""
+"""A batch is closed before it grows beyond what a hub reads, and no event holds up others."""
 
+import os
+
+import pytest
+
+from edge.store import outbox
 from edge.store.outbox import OutboxRow
 from edge.values.instant import Instant
 from sync.agent.uplink import events_of
 from sync.wire import codec
 from sync.wire.messages import MOST_EVENTS, Batch
+from tests.support.sample_shop import code, deliver, open_at, order, redeemer
 
 NOW = Instant(unix_s=1_800_000_000)
 
@@ -40,3 +46,22 @@ def test_6_500_numbers_that_the_platform_refused_before_make_many_batches():
 
 def test_a_batch_has_no_more_events_than_a_hub_takes():
     assert len(events_of([row(seq) for seq in range(1, 3_000)], after_seq=0)) <= MOST_EVENTS
+
+
+@pytest.mark.parametrize(
+    "damage", ["body = 'z' || substr(body, 2)", "body = '[1]'", "trust = 'tsusted'"]
+)
+def test_an_event_that_the_disk_damaged_is_withheld_by_name_and_holds_up_no_other(tmp_path, damage):
+    store = open_at(tmp_path)
+    for _ in range(2):
+        deliver(store, order(claims := code(cti=os.urandom(16))))
+        assert redeemer(store).redeem(claims, NOW).is_accepted
+    with store.transaction() as connection:
+        connection.execute(f"UPDATE outbox SET {damage} WHERE seq = 1")
+    events = [encoded for _, encoded in events_of(outbox.pending(store), after_seq=0)]
+    batch = codec.decode_batch(codec.encode_batch("k", "e1", 0, 0, events), dev="k")
+    assert [(event.seq, event.type) for event in batch.events] == [
+        (1, "withheld"),
+        (2, "redeemed"),
+    ]
+    store.close()

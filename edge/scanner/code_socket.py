@@ -54,8 +54,8 @@ class CodeSocket:
             raise
 
     def poll(self) -> list[HandedCode]:
-        """Return the codes that have come. Each must get a reply."""
-        with suppress(BlockingIOError):
+        """Return the codes that have come, and whose senders wait. Each must get a reply."""
+        with suppress(OSError):  # none waits, or there is no descriptor for one: the camera scans
             while len(self._clients) < _MOST_CLIENTS:
                 client, _ = self._listener.accept()
                 client.setblocking(False)
@@ -69,7 +69,7 @@ class CodeSocket:
             except OSError:
                 content = b""
             self._clients.remove(client)
-            if content:
+            if content and not _is_gone(client):
                 codes.append(HandedCode(content, client))
             else:
                 client.close()
@@ -102,6 +102,16 @@ def hand_over(folder: Path, content: bytes, *, timeout_s: float) -> dict[str, An
         raise ConnectionAbortedError("the scanner ended while it had the code")
     outcome: dict[str, Any] = json.loads(reply)
     return outcome
+
+
+def _is_gone(client: socket.socket) -> bool:
+    """Return whether a sender gave up: no door must open long after, for nobody."""
+    try:
+        return not client.recv(1, socket.MSG_PEEK)
+    except BlockingIOError:
+        return False
+    except OSError:
+        return True
 
 
 @contextmanager

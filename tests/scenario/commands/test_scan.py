@@ -1,6 +1,7 @@
 """``edge-scanner scan``: one code, handed to a running or to a stopped device."""
 
 import json
+import resource
 import threading
 import time
 
@@ -139,6 +140,25 @@ def test_a_scanner_that_ends_while_it_has_a_code_is_named(tmp_path):
     asking.join()
     listening.close()
     assert isinstance(found[0], ConnectionAbortedError)
+
+
+def test_a_code_whose_sender_gave_up_is_not_judged(tmp_path):
+    listening = CodeSocket(tmp_path)
+    with pytest.raises(TimeoutError):
+        hand_over(tmp_path, b"ES1:X", timeout_s=0.01)
+    assert listening.poll() == []
+    listening.close()
+
+
+def test_a_scanner_without_a_descriptor_to_spare_scans_on(tmp_path):
+    listening = CodeSocket(tmp_path)
+    limit = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (0, limit[1]))
+    try:
+        assert listening.poll() == []
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, limit)
+    listening.close()
 
 
 def test_more_than_a_code_can_hold_is_wrong_usage(sample):

@@ -158,7 +158,8 @@ class Daemon:
         """
         offer = self.offer_enrolment_code
         if offer is not None and (device := offer(symbol.content)) is not None:
-            self.display.show_result(Signal.WAIT, self.clock.monotonic_s())
+            # Anyone can print one: nothing here has verified its signature.
+            self.display.show_result(Signal.WAIT, self.clock.monotonic_s(), ours=False)
             self.log.info("enrolment_code", names=device)
             return None
         outcome = self.handler.handle(symbol.content, self.clock.now(), decode_ms=decode_ms)

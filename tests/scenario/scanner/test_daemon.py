@@ -10,6 +10,7 @@ from hardware_sim.vision.view_condition import CLEAN
 from hardware_sim.world.sample_platform import provision_sample
 
 from edge.ports import Signal
+from edge.scanner.code_socket import hand_over
 from edge.store import ledger
 from edge.store.opening import open_for_reading
 from edge.system import log
@@ -84,6 +85,20 @@ def test_a_voucher_beside_a_foreign_code_shows_go_and_go_stays(sample):
         kiosk.wait(lambda: len(kiosk.scans) == 2)
     assert {scan["reason"] for scan in kiosk.scans} == {"accepted", "prefix_unknown"}
     assert [signal for signal in seen if signal in (Signal.GO, Signal.STOP)] == [Signal.GO]
+
+
+def test_an_enrolment_code_that_anyone_can_print_replaces_no_go(sample):
+    with open_scanner(sample) as kiosk:
+        kiosk.daemon.offer_enrolment_code = lambda content: (
+            "kiosk-2" if content.startswith(b"EN1:") else None
+        )
+        seen = []
+        show = kiosk.daemon.display._indicator.show
+        kiosk.daemon.display._indicator.show = lambda signal: (seen.append(signal), show(signal))
+        assert hand_over(sample.data, sample.codes["voucher"].encode(), timeout_s=30)["accepted"]
+        outcome = hand_over(sample.data, b"EN1:PRINTED", timeout_s=30)
+    assert outcome["reason"] == "enrolment_code"
+    assert [signal for signal in seen if signal in (Signal.GO, Signal.WAIT)] == [Signal.GO]
 
 
 def test_a_pickup_opens_its_door_and_is_collected_when_the_door_closes(sample):

@@ -92,6 +92,15 @@ class CodeRegister:
         """Close the file."""
         self._connection.close()
 
+    @contextmanager
+    def alone(self) -> Iterator[None]:
+        """Keep other processes from changing the register in this block, which is all or nothing.
+
+        An index that is free at its beginning is still free at its end.
+        """
+        with self._transaction():
+            yield
+
     def next_status_index(self, kid: bytes) -> int:
         """Return the lowest index of ``kid`` that is above every one used."""
         row = self._read("SELECT max(status_index) FROM code WHERE kid = ?", kid)[0]
@@ -201,6 +210,9 @@ class CodeRegister:
     @contextmanager
     def _transaction(self) -> Iterator[sqlite3.Connection]:
         connection = self._connection
+        if connection.in_transaction:  # of the block ``alone``, which ends it
+            yield connection
+            return
         try:
             connection.execute("BEGIN IMMEDIATE")
             yield connection

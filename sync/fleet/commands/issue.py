@@ -258,30 +258,39 @@ def _issue_each(
     """Record and print the tokens, some at a time: none is printed before it is recorded."""
     signer = folder.signer(Purpose.TOKEN)
     group_key = folder.group_key() if shared["dynamic_mode"] else None
-    index = shared["status_index"]
-    if issuer.revocable:
-        index = register.next_status_index(signer.public.kid)
     hidden = count < _LONG_COUNT or sys.stdout.isatty() or not sys.stderr.isatty()
     with click.progressbar(length=count, file=sys.stderr, label="tokens", hidden=hidden) as bar:
         for first in range(0, count, _AT_ONCE):
-            requests = [
-                TokenRequest(
-                    **{
-                        **shared,
-                        "cti": secrets.token_bytes(CTI_LENGTH),
-                        "status_index": None if index is None else index + number,
-                    }
-                )
-                for number in range(first, min(first + _AT_ONCE, count))
-            ]
-            tokens = [issue_token(request, signer) for request in requests]
-            register.add([issuer.record(request, signer.public.kid) for request in requests])
+            some = min(_AT_ONCE, count - first)
+            with register.alone():
+                index = shared["status_index"]
+                if issuer.revocable:
+                    index = register.next_status_index(signer.public.kid)
+                elif index is not None:
+                    index += first
+                requests = _requests(shared, index, some)
+                tokens = [issue_token(request, signer) for request in requests]
+                register.add([issuer.record(request, signer.public.kid) for request in requests])
             for request, token in zip(requests, tokens, strict=True):
                 path = None if qr_dir is None else qr_dir / f"{request.cti.hex()}.png"
                 if path is not None:
                     write_qr(token, path)
                 print_lines(json_line(_line(token, request, path, group_key)))
             bar.update(len(requests))
+
+
+def _requests(shared: dict[str, Any], index: int | None, count: int) -> list[TokenRequest]:
+    """Return what the next tokens say; the first has status index ``index``."""
+    return [
+        TokenRequest(
+            **{
+                **shared,
+                "cti": secrets.token_bytes(CTI_LENGTH),
+                "status_index": None if index is None else index + number,
+            }
+        )
+        for number in range(count)
+    ]
 
 
 def _line(

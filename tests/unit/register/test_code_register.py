@@ -1,6 +1,7 @@
 """The register: one record a code, before its token; one live code a line; no index twice."""
 
 import dataclasses
+import threading
 from contextlib import closing
 
 import pytest
@@ -54,6 +55,24 @@ def test_an_index_is_never_used_twice_and_the_next_is_above_all(register):
     with pytest.raises(RegisterError, match="status index 7 belongs to another code"):
         register.add([record(3), dataclasses.replace(record(9), status_index=7)])
     assert register.records(cti=record(3).cti) == []  # all or none
+
+
+def test_an_index_that_was_free_stays_free_beside_another_process(register, tmp_path):
+    taken = []
+
+    def issue_beside():
+        with closing(CodeRegister(tmp_path / "register.db")) as other, other.alone():
+            taken.append(other.next_status_index(KID))
+            other.add([record(9, status_index=taken[0])])
+
+    beside = threading.Thread(target=issue_beside)
+    with register.alone():
+        index = register.next_status_index(KID)
+        beside.start()
+        beside.join(0.1)
+        register.add([record(1, status_index=index)])
+    beside.join()
+    assert [index, *taken] == [0, 1]
 
 
 def test_a_second_code_of_a_line_supersedes_the_first(register):

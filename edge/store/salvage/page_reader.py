@@ -88,10 +88,13 @@ class PageReader:
         ]
         roots = {str(row["name"]): _whole_number(row["rootpage"]) for row in rows}
         statements = [str(row["sql"]) for row in rows if row["sql"]]
-        if self.damaged or not all(table.name in roots for table in CARRIED):
-            self.damaged = {table.name for table in CARRIED}
-            statements += own_schema()  # one that is known already fails, and is left out
-        return read_shapes(statements, roots)
+        shapes = read_shapes(statements, roots)
+        carried = {table.name for table in CARRIED}
+        if not self.damaged and carried <= {shape.name for shape in shapes}:
+            return shapes
+        self.damaged = carried
+        # A statement of this program fails, and is left out, where the store's own could be read.
+        return read_shapes([*statements, *own_schema()], roots)
 
     def _follow(self, shape: Shape) -> None:
         """Note the pages of a tree, as far down as it is whole."""

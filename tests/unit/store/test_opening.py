@@ -136,6 +136,20 @@ def test_a_page_found_torn_while_scanning_is_checked_at_the_next_start(used):
     assert not (folder / SUSPECT).exists()
 
 
+def test_a_bit_that_fell_in_the_schema_costs_no_redemption(used):
+    folder, claims = used
+    with closing(sqlite3.connect(folder / FILE)) as connection:
+        connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+    content = (folder / FILE).read_bytes()
+    broken = content.replace(b"CREATE TABLE ledger (", b"CREATE TABLE ledger \x08")
+    assert broken != content
+    (folder / FILE).write_bytes(broken)
+    opened = reopen(folder)
+    assert opened.state is StoreState.QUARANTINED
+    assert [row.cti for row in ledger.rows(opened.store)] == [claims.cti]
+    assert len(outbox.pending(opened.store)) == 1
+
+
 def test_a_text_that_is_no_utf8_is_read_off_its_page_at_the_next_start(used):
     folder, claims = used
     with closing(sqlite3.connect(folder / FILE)) as connection:

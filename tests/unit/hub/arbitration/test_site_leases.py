@@ -1,5 +1,7 @@
 """A lease over a site's claims ends by time: the holder stops before the platform resumes."""
 
+from base64 import b64decode
+
 import pytest
 from click.testing import CliRunner
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
@@ -27,7 +29,8 @@ from sync.hub.store.opening import open_hub_store
 from sync.mqtt.endpoint import Arrival, LinkState
 from sync.mqtt.oversized import OversizedPublishes
 from sync.wire import codec
-from sync.wire.messages import Batch, Event, GrantRequest, Response
+from sync.wire.messages import Batch, Event, GrantRequest, Response, RestoreRequest
+from sync.wire.restore_page import RESTORE_PAGE
 from sync.wire.site_lease import LeaseRequest
 
 NOW_S = 1_800_000_000
@@ -272,6 +275,41 @@ def test_what_came_with_a_lease_is_taken_back_by_its_name_and_by_no_other_stores
     assert used(event(9, "reversed", **use, redemption_event="id-of-old"), epoch="e1") == 1
     assert used(event(1, "redeemed", **use), epoch="e2") == 1, "the device tells the shop, too"
     assert used(event(2, "reversed", **use, redemption_event="id-1"), epoch="e2") == 0
+
+
+def given_back(site):
+    """Return the redemptions that the site's authority gives back to a device; None: no reply."""
+    site.mailbox.published.clear()
+    site.arrive("kiosk-1/up/req", codec.encode(RestoreRequest(dev="kiosk-1", id="r")))
+    replies = [raw for topic, raw in site.mailbox.published if topic.endswith("kiosk-1/dn/res")]
+    if not replies:
+        return None
+    signed = b64decode(codec.decode_reply(replies[0], dev="kiosk-1").signed)
+    page = RESTORE_PAGE.read_unverified(signed)
+    assert (page.authority, page.site, page.last) == ("hub-shop-1", "shop-1", True)
+    return [(row.device, row.event_id) for row in page.rows]
+
+
+def test_a_device_gets_its_ledger_back_from_an_authority_that_knows_all_of_it(tmp_path):
+    """After a start it may have missed events, and a device without a store cannot show that."""
+    line = order_lines.OrderLine(cti=CTI, order_id="A-1", kind="write_off", home_site="shop-1")
+    use = {"cti": CTI, "use": 1, "units": 1}
+    site = Site(tmp_path)
+    with site.platform.transaction() as connection:
+        order_lines.put_lines(connection, [line], NOW_S * 1_000_000)
+        ingest.ingest_batch(
+            connection, Batch("kiosk-1", "e1", 0, 0, (event(1, "redeemed", **use),)), NOW_S
+        )
+    assert given_back(site) is None, "it has no lease"
+    assert given_back(site.renew()) == [("kiosk-1", "id-1")]
+    site.own.close()
+    again = Site(tmp_path)
+    again.arrive("kiosk-1/up/evt", codec.encode_batch("kiosk-1", "e2", 0, 0, []))
+    again.monotonic_s += HUB_TIMINGS.hand_over_s
+    assert again.site_reply() is AuthorisationResult.SPENT, "it grants by what it has"
+    assert given_back(again) is None
+    again.own.close()
+    assert given_back(Site(tmp_path).renew()) == [("kiosk-1", "id-1")]
 
 
 @pytest.mark.parametrize(

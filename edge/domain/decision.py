@@ -13,7 +13,13 @@ from typing import assert_never
 from edge.domain.decision_facts import DecisionFacts, DecisionTerms
 from edge.domain.decision_input import Decision, DecisionInput, build_input, operator_fault, refusal
 from edge.domain.entitlement import OrderStatus
-from edge.domain.offline_authority import authorisation_of, authority_of, may_request_grant, risks
+from edge.domain.offline_authority import (
+    authorisation_of,
+    authority_of,
+    may_request_grant,
+    risks,
+    used_elsewhere,
+)
 from edge.domain.pickup_continuation import continue_pickup
 from edge.domain.redemption_state import LocalRedemption, RestoredRedemption, Use
 from edge.domain.rule_data import rule_data
@@ -164,6 +170,9 @@ def _conditions(inputs: DecisionInput) -> Decision | None:
 def _left(inputs: DecisionInput) -> Decision | None:
     if inputs.left <= 0 and (inputs.state.uses or inputs.state.restored):
         return _already_redeemed(inputs)
+    reply = inputs.state.authorisation
+    if inputs.left <= 0 and reply is not None and (reply.used or reply.used_minor):
+        return refusal(Verdict.ALREADY_REDEEMED, used_elsewhere(reply))
     if not 1 <= inputs.wanted <= inputs.left:
         return refusal(
             Verdict.QUANTITY_EXCEEDED, f"{inputs.wanted} requested, {max(inputs.left, 0)} left"

@@ -67,7 +67,7 @@ _USE = ("ledger_id", "use_no", "units", "amount_minor", "at_s", "review")
 
 _RESTORED = ("device", "units", "amount_minor", "at_s")
 
-_REST = ("id", "used", "used_minor", "authority")  # of an authorisation reply
+_REST = ("id", "used", "used_minor", "authority", "used_s", "used_by")  # of an authorisation reply
 
 _claims_values = attrgetter(*_CLAIMS)
 _entitlement_values = attrgetter(*_ENTITLEMENT)

@@ -9,6 +9,7 @@ from typing import assert_never
 
 from edge.domain.authorisation import AuthorisationResult
 from edge.domain.decision_input import Decision, DecisionInput, Risk, refusal
+from edge.domain.redemption_state import OnlineAuthorisation
 from edge.domain.verdict import Verdict
 from edge.token.claims import Kind
 from edge.values.instant import ClockTrust
@@ -23,9 +24,7 @@ def authorisation_of(inputs: DecisionInput) -> Decision | None:
         case AuthorisationResult.GRANTED:
             return None
         case AuthorisationResult.SPENT:
-            return refusal(
-                Verdict.ALREADY_REDEEMED, f"redeemed elsewhere, reports {authorisation.authority}"
-            )
+            return refusal(Verdict.ALREADY_REDEEMED, used_elsewhere(authorisation))
         case AuthorisationResult.HELD:
             return refusal(
                 Verdict.NEEDS_ONLINE, "another device is redeeming it now: try again shortly"
@@ -36,6 +35,13 @@ def authorisation_of(inputs: DecisionInput) -> Decision | None:
             return refusal(Verdict.WRONG_SITE, f"{authorisation.authority} has no such order here")
         case _:
             assert_never(authorisation.result)
+
+
+def used_elsewhere(reply: OnlineAuthorisation) -> str:
+    """Return when and where another device redeemed a code, as the authority reports it."""
+    if not reply.used_s:
+        return f"redeemed elsewhere, reports {reply.authority}"
+    return f"redeemed at {reply.used_s} on {reply.used_by}, reports {reply.authority}"
 
 
 def authority_of(inputs: DecisionInput) -> Decision | None:

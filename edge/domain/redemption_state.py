@@ -103,6 +103,8 @@ class OnlineAuthorisation:
     used: int = 0  # by other devices
     used_minor: int = 0
     authority: str = ""
+    used_s: int = 0  # when another device last redeemed it, Unix seconds; 0: not known
+    used_by: str = ""  # which device
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

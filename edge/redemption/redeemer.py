@@ -348,6 +348,8 @@ def _usable(
         id=reply.id,
         used=reply.used_units,
         used_minor=reply.used_minor,
+        used_s=reply.used_s,
+        used_by=reply.used_by,
         authority=reply.authority,
     )
     if reply.result is not AuthorisationResult.GRANTED:

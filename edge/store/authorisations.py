@@ -60,6 +60,8 @@ class AuthorisationReply:
     used_units: int = 0
     used_minor: int = 0
     authority: str = ""  # who replied
+    used_s: int = 0  # when another device last redeemed it, Unix seconds; 0: never
+    used_by: str = ""  # which device
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,13 +123,16 @@ def record_reply(store: Store, reply: AuthorisationReply, now_ns: int) -> bool:
     with store.transaction() as connection:
         connection.execute(
             "UPDATE authorisation_request"
-            " SET result = ?, used_units = ?, used_minor = ?, authority = ?, replied_ns = ?"
+            " SET result = ?, used_units = ?, used_minor = ?, authority = ?, used_s = ?,"
+            " used_by = ?, replied_ns = ?"
             " WHERE id = ? AND result IS NULL",
             (
                 reply.result.value,
                 reply.used_units,
                 reply.used_minor,
                 reply.authority,
+                reply.used_s,
+                reply.used_by,
                 now_ns,
                 reply.id,
             ),
@@ -142,8 +147,8 @@ def find_reply(store: Store, request_id: str) -> AuthorisationReply | None:
     """Return the reply to a request, late or not, or None."""
     with store.read() as connection:
         row = connection.execute(
-            "SELECT result, used_units, used_minor, authority FROM authorisation_request"
-            " WHERE id = ? AND result IS NOT NULL",
+            "SELECT result, used_units, used_minor, authority, used_s, used_by"
+            " FROM authorisation_request WHERE id = ? AND result IS NOT NULL",
             (request_id,),
         ).fetchone()
     if row is None:
@@ -154,6 +159,8 @@ def find_reply(store: Store, request_id: str) -> AuthorisationReply | None:
         used_units=row[1],
         used_minor=row[2],
         authority=row[3],
+        used_s=row[4],
+        used_by=row[5],
     )
 
 

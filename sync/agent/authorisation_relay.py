@@ -114,6 +114,8 @@ class AuthorisationRelay:
             result=reply.result,
             used_units=reply.used,
             used_minor=reply.used_minor,
+            used_s=reply.used_s,
+            used_by=reply.used_by,
             authority=reply.authority,
         )
         authorisations.record_reply(self._store, stored, now_ns)

@@ -291,6 +291,12 @@ GRANT_REPLY: Final = _map(
             "minimum": 0,
             "description": "minor units of money that others have used",
         },
+        "11": _described(_SECONDS, "when others last redeemed it; 0: never"),
+        "12": {
+            "type": "string",
+            "maxLength": 40,
+            "description": "the device that did; empty: none",
+        },
     },
 )
 RESTORE_PAGE: Final = _map(

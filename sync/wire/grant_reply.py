@@ -10,7 +10,15 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Final
 
-from edge.documents.document_type import DocumentType, integer, member, octets, text, time
+from edge.documents.document_type import (
+    DocumentType,
+    free_text,
+    integer,
+    member,
+    octets,
+    text,
+    time,
+)
 from edge.domain.authorisation import AuthorisationResult
 from edge.token.purpose import Purpose
 from sync.wire.messages import MAX_SEQ
@@ -32,6 +40,8 @@ class GrantReply:
     issued_at_s: int  # Unix seconds
     used: int = 0  # units that others have used or may still use
     used_minor: int = 0  # the same in minor units of money
+    used_s: int = 0  # when others last redeemed it, Unix seconds; 0: never
+    used_by: str = ""  # the device that did
 
 
 GRANT_REPLY: Final = DocumentType(
@@ -49,5 +59,7 @@ GRANT_REPLY: Final = DocumentType(
         time(8, "issued_at_s"),
         integer(9, "used", 0, _END),
         integer(10, "used_minor", 0, _END),
+        time(11, "used_s"),
+        free_text(12, "used_by", longest=40),
     ),
 )

@@ -251,6 +251,8 @@ CREATE TABLE authorisation_request (       -- of a grant to redeem what is not h
   used_units INTEGER,                      -- that other devices have redeemed
   used_minor INTEGER,
   authority TEXT,                          -- who replied
+  used_s INTEGER,                          -- when another device last redeemed it; 0: never
+  used_by TEXT,                            -- which device; empty: none
   replied_ns INTEGER,
   consumed INTEGER NOT NULL DEFAULT 0,     -- 1: a redemption rests on it; 2: its event was refused
   number INTEGER NOT NULL UNIQUE CHECK (number >= 1)  -- in the order in which requests were written

@@ -139,7 +139,7 @@ CARRIED: Final = (
         name="authorisation_request",
         columns=_columns(
             "id cti units order_quantity order_amount_minor requested_s boot due_ns result"
-            " used_units used_minor authority replied_ns consumed number counted"
+            " used_units used_minor authority used_s used_by replied_ns consumed number counted"
         ),
         how="a grant that was not used yet counts as used: its scan is over, and the next one asks"
         " again",

@@ -19,6 +19,7 @@ from edge.token.claims import Kind
 from edge.token.keys import Signer
 from sync.hub.store import feed_table, grant_table, redemption_table
 from sync.hub.store.interface import HubConnection
+from sync.hub.store.redemption_table import NEVER_USED, LastUse
 from sync.wire.grant_reply import GRANT_REPLY, GrantReply
 from sync.wire.messages import Batch, GrantRequest, Response
 
@@ -48,6 +49,7 @@ class GrantDecision:
     result: AuthorisationResult
     used: int = 0
     used_minor: int = 0
+    last: LastUse = NEVER_USED  # of others
 
 
 def arbitrate(
@@ -88,7 +90,8 @@ def decide_grant(
     if sold.minor is not None:  # redeemed in parts: one use remains while value remains
         left = 1 if minor < sold.minor else 0
     if left < request.quantity:
-        return GrantDecision(AuthorisationResult.SPENT, others, others_minor)
+        last = redemption_table.last_use(connection, cti, but=request.dev)
+        return GrantDecision(AuthorisationResult.SPENT, others, others_minor, last)
     held = grant_table.granted_quantity(connection, cti, but=request.dev)
     mine = grant_table.count_grants(connection, cti, request.dev)
     if left - held < request.quantity or mine >= MOST_GRANTS:
@@ -146,6 +149,8 @@ def grant_response(
         issued_at_s=now_s,
         used=decision.used,
         used_minor=decision.used_minor,
+        used_s=decision.last.at_s,
+        used_by=decision.last.dev,
     )
     signed = GRANT_REPLY.sign(reply, signer)
     return Response(

@@ -176,6 +176,26 @@ def total_redeemed(connection: HubConnection, cti: bytes, *, but: str = "") -> t
     return sum(units for units, _ in rows), sum(amount for _, amount in rows)
 
 
+class LastUse(NamedTuple):
+    """When an entitlement was last redeemed, Unix seconds (0: never), and by which device."""
+
+    at_s: int
+    dev: str
+
+
+NEVER_USED: Final = LastUse(0, "")
+
+
+def last_use(connection: HubConnection, cti: bytes, *, but: str) -> LastUse:
+    """Return the newest redemption by a device other than ``but`` that was not reversed."""
+    row = connection.execute(
+        "SELECT ts, dev FROM redemption WHERE cti = ? AND dev <> ? AND reversed = 0"
+        " ORDER BY ts DESC LIMIT 1",
+        (cti, but),
+    ).fetchone()
+    return NEVER_USED if row is None else LastUse(*row)
+
+
 def redemptions_of(
     connection: HubConnection, cti: bytes, *, after: tuple[str, str, int] = ("", "", 0), limit: int
 ) -> list[RedemptionRow]:

@@ -7,6 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from edge.config import FloorLimits, Policy
+from edge.domain.authorisation import AuthorisationResult
 from edge.domain.decision import decide
 from edge.domain.decision_facts import (
     DecisionFacts,
@@ -22,6 +23,7 @@ from edge.domain.redemption_state import (
     DevicePlace,
     LocalRedemption,
     OfflineExposure,
+    OnlineAuthorisation,
     RedemptionState,
     RequestedUse,
 )
@@ -147,6 +149,24 @@ def test_a_code_that_its_order_line_contradicts_is_a_data_error(in_code, in_line
     found = decided(claims, state_of(claims, order_given=in_line))
     assert found.verdict is Verdict.DATA_ERROR
     assert found.detail
+
+
+@pytest.mark.parametrize("result", ["already_redeemed", "granted"])
+@pytest.mark.parametrize("value", [{}, {"amount_minor": 500, "currency": "CNY"}])
+def test_a_code_that_was_used_up_elsewhere_is_already_redeemed_with_when_and_where(result, value):
+    claims = code(**value)
+    reply = OnlineAuthorisation(
+        result=AuthorisationResult(result),
+        id="r",
+        used=1,
+        used_minor=500,
+        authority="platform",
+        used_s=1_700_000_000,
+        used_by="kiosk-9",
+    )
+    found = decided(claims, state_of(claims, authorisation=reply))
+    assert found.verdict is Verdict.ALREADY_REDEEMED
+    assert "1700000000 on kiosk-9" in found.detail
 
 
 @pytest.mark.parametrize("named_by", ["the code", "the order line"])

@@ -18,7 +18,8 @@ from hardware_sim.world.free_ports import free_port
 
 from edge.token.trust_list import TrustList, sign_trust_list
 from sync.fleet.key_folder import ROOT, FleetRecord, KeyFolder, create_key_folder
-from sync.hub.provisioning import PlatformDocuments, PlatformSpec, provision
+from sync.hub.provisioning.platform import provision
+from sync.hub.provisioning.platform_spec import PlatformDocuments, PlatformSpec
 from sync.mqtt.endpoint import Endpoint
 
 BIN = Path(sys.executable).parent

@@ -19,12 +19,13 @@ from edge.config.profile import (
     load_profile,
     parse_profile,
 )
-from edge.config.section import Name, Section
+from edge.config.section import DeviceName, Name, Section
 from edge.config.toml import ConfigError, parse_toml
 
 __all__ = [
     "CameraSection",
     "ConfigError",
+    "DeviceName",
     "DeviceSection",
     "EnginesSection",
     "FloorLimits",

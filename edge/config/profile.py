@@ -17,7 +17,7 @@ from edge.config.peripherals import (
     Trigger,
 )
 from edge.config.policy import Policy
-from edge.config.section import FAULTS, Name, Section, refuse
+from edge.config.section import FAULTS, DeviceName, Name, Section, refuse
 from edge.config.toml import ConfigError, parse_toml
 
 MOST_GROUPS: Final = 13  # of a device; the same in edge.documents.settings
@@ -26,7 +26,7 @@ MOST_GROUPS: Final = 13  # of a device; the same in edge.documents.settings
 class DeviceSection(Section):
     """Who this device is. The platform assigns all of it."""
 
-    id: Name
+    id: DeviceName
     tenant: Name = "main"
     site: Name
     # Device groups that a token's audience may name.

@@ -4,10 +4,20 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 from pydantic_core import PydanticCustomError
 
-Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,39}$")]
+from edge.values.node_name import NAME, device_name_fault
+
+
+def _permitted(name: str) -> str:
+    if fault := device_name_fault(name):
+        raise PydanticCustomError("device_name", "{fault}", {"fault": fault})
+    return name
+
+
+Name = Annotated[str, Field(pattern=rf"^{NAME}$")]
+DeviceName = Annotated[Name, AfterValidator(_permitted)]
 Pin = Annotated[int, Field(ge=0, le=27)]  # BCM numbering, the 40-pin header
 Node = Annotated[str, Field(pattern=r"^/\S+$")]  # a device node: /dev/...
 Baud = Literal[1200, 2400, 4800, 9600, 19200, 38400, 57600, 115200]

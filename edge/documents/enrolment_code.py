@@ -20,6 +20,7 @@ from edge.token.purpose import Purpose
 from edge.token.rejection import InputRefused
 from edge.token.signed_document import DocumentFault, DocumentRefusal, Keyring
 from edge.values.instant import Instant
+from edge.values.node_name import device_name_fault, name_fault
 
 PREFIX: Final = "EN1:"
 LONGEST_TEXT: Final = 900  # characters: a QR code of version 20 or so
@@ -70,13 +71,23 @@ _TYPE: Final = DocumentType(
 )
 
 
+def name_fault_of(code: EnrolmentCode) -> str | None:
+    """Return which name in ``code`` its device must not get; None for good names.
+
+    Such a code would make a device that has the rights of another party.
+    """
+    return device_name_fault(code.device) or name_fault(code.tenant) or name_fault(code.site)
+
+
 def pin_of(content: bytes) -> bytes:
     """Return the bytes by which a code names a certificate or a file."""
     return sha256(content).digest()[:PIN_LENGTH]
 
 
 def sign_enrolment_code(code: EnrolmentCode, signer: Signer) -> str:
-    """Return the text to put into a QR code."""
+    """Return the text to put into a QR code. Raises ValueError for a name no device may have."""
+    if fault := name_fault_of(code):
+        raise ValueError(fault)
     return PREFIX + base45.encode(_TYPE.sign(code, signer)).decode()
 
 
@@ -102,8 +113,10 @@ def read_unverified(message: bytes) -> EnrolmentCode | None:
 def open_enrolment_code(
     message: bytes, keys: Keyring, *, now: Instant
 ) -> EnrolmentCode | DocumentRefusal:
-    """Return the code once its signature holds and it has not expired."""
+    """Return the code once its signature holds, its names are good and it has not expired."""
     code = _TYPE.open(message, keys, now=now)
+    if isinstance(code, EnrolmentCode) and (fault := name_fault_of(code)):
+        return DocumentRefusal(DocumentFault.CONTENT, fault)
     if isinstance(code, EnrolmentCode) and now.unix_s >= code.expires_at_s:
         return DocumentRefusal(
             DocumentFault.EXPIRED, f"the code expired at {code.expires_at_s}: print a new one"

@@ -19,6 +19,7 @@ from edge.store import documents, order_cache, outbox
 from edge.store.database.store import Store, StoreUnavailableError
 from edge.store.online_flag import OnlineFlag
 from edge.values.instant import Instant
+from edge.values.node_name import FLEET
 from edge.values.tenfold import is_tenfold
 from sync.agent.authorisation_relay import AuthorisationRelay
 from sync.agent.downlink import Downlink, split_documents
@@ -44,7 +45,7 @@ from sync.wire.messages import (
     RungReport,
     Status,
 )
-from sync.wire.topics import FLEET, Down, Topic, Up, parse_topic, site_group
+from sync.wire.topics import Down, Topic, Up, parse_topic, site_group
 
 ORDERS_NOT_REMOVED: Final = "orders_not_removed"  # a problem: the clean-up of the order cache fails
 PLATFORM_HELD: Final = "platform_held"

@@ -16,6 +16,7 @@ from edge.token.roots import Roots
 from edge.token.signed_document import DocumentRefusal, open_document
 from edge.token.trust_list import TrustList, open_trust_list
 from edge.values.instant import Instant
+from edge.values.node_name import FLEET
 from sync.conformance.against_hub_restore import RestoreCheck
 from sync.conformance.against_hub_reviews import check_reviews
 from sync.conformance.peer import CheckFailed, CheckResult, Peer, expect, run_checks
@@ -35,7 +36,7 @@ from sync.wire.messages import (
 )
 from sync.wire.order_feed import Delta, Snapshot, read_page
 from sync.wire.review_page import is_review_page
-from sync.wire.topics import FLEET, Down, Topic, Up
+from sync.wire.topics import Down, Topic, Up
 
 MOST_PAGES = 100_000
 SILENCE_S = 2.0  # within which a hub sends no reply

@@ -20,6 +20,7 @@ from edge.system.terminal import print_lines
 from edge.token.roots import Roots
 from edge.trust.anchors import RootsFileRefusal, load_roots
 from edge.values.instant import Instant
+from edge.values.node_name import HUB
 from edge.values.printable import json_line
 from edge.values.uuid7 import uuid7
 from sync.conformance.against_device import DeviceCheck
@@ -29,7 +30,7 @@ from sync.conformance.peer import CheckResult, Peer, PeerError
 from sync.mqtt.endpoint import Endpoint
 from sync.mqtt.session import MqttSession
 from sync.wire import codec
-from sync.wire.topics import HUB, Up, device_filters
+from sync.wire.topics import Up, device_filters
 
 _FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
 _OPTIONS = (

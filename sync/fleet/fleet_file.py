@@ -11,9 +11,9 @@ import click
 from pydantic import Field, ValidationError
 
 from edge.config import ConfigError, Name, Section, parse_toml
+from edge.values.node_name import OPS
 from sync.fleet.key_folder import KeyFolder, KeyFolderError
 from sync.mqtt.endpoint import Endpoint
-from sync.wire.topics import OPS
 
 
 class _FleetFileContent(Section):

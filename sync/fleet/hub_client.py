@@ -11,6 +11,7 @@ from typing import Any, Final
 
 import click
 
+from edge.values.node_name import OPS
 from edge.values.printable import printable
 from edge.values.uuid7 import uuid7
 from sync.fleet.fleet_file import FleetFile
@@ -19,7 +20,7 @@ from sync.mqtt.session import MqttSession
 from sync.wire import codec
 from sync.wire.fleet_requests import LARGEST, FleetAction, FleetRequest, FleetResponse
 from sync.wire.messages import MessageRefusal
-from sync.wire.topics import OPS, Down, Topic, Up, parse_topic
+from sync.wire.topics import Down, Topic, Up, parse_topic
 
 CONNECT_TIMEOUT_S: Final = 15.0
 UNREACHABLE_TIMEOUT_S: Final = 4.0  # a broker that is starting gets a second attempt

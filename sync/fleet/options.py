@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -11,8 +10,8 @@ import click
 
 from edge.system.terminal import print_lines
 from edge.token.cbor import TOKEN_LIMITS
+from edge.values.node_name import device_name_fault, name_fault
 from edge.values.printable import json_line
-from sync.wire.topics import NAME
 
 
 def json_option(command: Callable[..., Any]) -> Callable[..., Any]:
@@ -65,14 +64,21 @@ def counted(number: int, noun: str) -> str:
     return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
 
 
-def site_name(context: click.Context, parameter: click.Parameter, value: str) -> str:
-    """Return a valid site name. Raises BadParameter."""
+def site_name(context: click.Context, parameter: click.Parameter, value: str | None) -> str | None:
+    """Return a valid name of a site. Raises BadParameter."""
     del context, parameter
-    if re.fullmatch(NAME, value) is None:
-        raise click.BadParameter(
-            "a site name has 1 to 40 letters, digits, dots, dashes and underscores, "
-            "and begins with a letter or digit"
-        )
+    if value is not None and (fault := name_fault(value)):
+        raise click.BadParameter(fault)
+    return value
+
+
+def device_name(
+    context: click.Context, parameter: click.Parameter, value: str | None
+) -> str | None:
+    """Return a valid name of a device. Raises BadParameter."""
+    del context, parameter
+    if value is not None and (fault := device_name_fault(value)):
+        raise click.BadParameter(fault)
     return value
 
 

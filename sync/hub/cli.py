@@ -5,8 +5,9 @@ from __future__ import annotations
 import random
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
-from typing import Final, TypedDict, Unpack
+from typing import Any, Final, TypedDict, Unpack
 
 import click
 import structlog
@@ -29,7 +30,9 @@ from sync.hub.enrolment.cli import enrolment
 from sync.hub.fleet.service_opening import open_fleet_service
 from sync.hub.ledger import listing
 from sync.hub.orders.cli import orders_group, resume_command
-from sync.hub.provisioning import PlatformDocuments, PlatformSpec, provision
+from sync.hub.provisioning.platform import provision
+from sync.hub.provisioning.platform_record import recorded_spec
+from sync.hub.provisioning.platform_spec import PlatformDocuments, PlatformSpec
 from sync.hub.server.hub import Hub, HubParts
 from sync.hub.server.hub_metrics import hub_metrics
 from sync.hub.server.list_publisher import ListPublisher
@@ -54,12 +57,12 @@ _CONFIG = click.option(
 class _PlatformOptions(TypedDict):
     """Options of ``edge-hub site`` that are fields of ``PlatformSpec``."""
 
-    tenant: str
-    host: str
-    address: str
-    port: int
-    user: str
-    hubs: int
+    tenant: str | None
+    host: str | None
+    address: str | None
+    port: int | None
+    user: str | None
+    hubs: int | None
     database: str | None
 
 
@@ -145,26 +148,15 @@ def show_ledger(config_file: Path, as_json: bool, dev: str | None) -> None:
     metavar="ID=SITE",
     help="A device and its site.",
 )
-@click.option("--tenant", default="main", show_default=True)
+@click.option("--tenant", help="[default: main]")
+@click.option("--host", help="Where devices reach the broker.  [default: 127.0.0.1]")
+@click.option("--address", help="On which the broker listens.  [default: 127.0.0.1]")
+@click.option("--port", type=click.IntRange(1, 65535), help="[default: 8883]")
 @click.option(
-    "--host", default="127.0.0.1", show_default=True, help="Where devices reach the broker."
+    "--user", help="The user that a broker started by root becomes.  [default: mosquitto]"
 )
 @click.option(
-    "--address", default="127.0.0.1", show_default=True, help="On which the broker listens."
-)
-@click.option("--port", default=8883, show_default=True, type=click.IntRange(1, 65535))
-@click.option(
-    "--user",
-    default="mosquitto",
-    show_default=True,
-    help="The user that a broker started by root becomes.",
-)
-@click.option(
-    "--hubs",
-    default=1,
-    show_default=True,
-    type=click.IntRange(1, 64),
-    help="Processes that share the work.",
+    "--hubs", type=click.IntRange(1, 64), help="Processes that share the work.  [default: 1]"
 )
 @click.option(
     "--database", metavar="URL", help="A postgresql:// URL for the hubs' store, instead of a file."
@@ -189,7 +181,8 @@ def site_command(
 ) -> None:
     """Make a broker's, a hub's and devices' certificates and configuration in FOLDER.
 
-    Called again with more devices, it adds them. Then: mosquitto -c FOLDER/mosquitto.conf
+    Called again, it adds the devices that are new, and drops and changes nothing. An option that is
+    not given is as it was. Then: mosquitto -c FOLDER/mosquitto.conf
 
     Example: edge-hub site ./site --device kiosk-1=shop-1 --keys ./fleet-keys
     --trust-list trust-list.cbor
@@ -204,10 +197,21 @@ def site_command(
             trust_list=trust_list,
             status_lists=status_lists,
         )
-    spec = PlatformSpec(devices={name: site for name, _, site in pairs}, **options)
+    recorded = recorded_spec(folder)
+    given: dict[str, Any] = {name: value for name, value in options.items() if value is not None}
+    spec = replace(
+        recorded or PlatformSpec(devices={}),
+        devices={name: site for name, _, site in pairs},
+        **given,
+    )
     files = provision(folder, spec, documents, now_s=int(time.time()))
     print_lines(f"The broker's configuration is {files.broker_config}.", err=True)
-    if documents is None:
+    if recorded is not None:
+        print_lines(
+            "Restart edge-hub and edge-hub enrolment, and reload the broker, for new devices.",
+            err=True,
+        )
+    if not files.hub_config.exists():
         print_lines("No hub.toml was made: name --keys and --trust-list for one.", err=True)
 
 

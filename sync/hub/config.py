@@ -9,7 +9,7 @@ from typing import Final, TypeVar
 import click
 from pydantic import Field, ValidationError
 
-from edge.config import ConfigError, Name, Section, parse_toml
+from edge.config import ConfigError, DeviceName, Name, Section, parse_toml
 from sync.mqtt.backoff import Backoff
 from sync.mqtt.endpoint import Endpoint
 
@@ -110,7 +110,7 @@ class PlatformService(Section):
 class HubDevice(Section):
     """A device that may ask for its site's orders."""
 
-    id: Name
+    id: DeviceName
     site: Name
 
 

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import Any, Final
 
+from edge.values.node_name import NAME
 from sync.protocol.channels import CHANNELS, Channel, Form, MessageSpec, messages, schemas
 from sync.protocol.examples import examples, shown
 from sync.wire.messages import COMMAND_EXPIRES_S
-from sync.wire.topics import NAME
 
 _PARAMETERS: Final = {
     "tenant": "The tenant that the fleet belongs to.",

@@ -11,6 +11,7 @@ from typing import Any, Final
 from pydantic import BaseModel
 from pydantic.json_schema import models_json_schema
 
+from edge.values.node_name import FLEET, OPS
 from sync.protocol import document_schemas
 from sync.protocol.event_bodies import BODIES
 from sync.wire.fleet_requests import FleetRequest, FleetResponse
@@ -28,7 +29,7 @@ from sync.wire.messages import (
 )
 from sync.wire.settings_report import SettingsReport
 from sync.wire.site_lease import LeaseReply, LeaseRequest
-from sync.wire.topics import FLEET, OPS, VERSION, Down, Up
+from sync.wire.topics import VERSION, Down, Up
 
 SCHEMAS_AT: Final = "#/components/schemas/"
 _BATCH: Final = "EventBatch"

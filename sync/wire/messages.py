@@ -15,7 +15,7 @@ from pydantic import BaseModel, ConfigDict, Discriminator, Field, JsonValue
 from pydantic import Tag as UnionTag
 
 from edge.domain.authorisation import AuthorisationResult
-from sync.wire.topics import NAME
+from edge.values.node_name import NAME
 
 MOST_EVENTS: Final = 1000  # in a batch
 MOST_REFUSALS: Final = 1000  # in an acknowledgement, which concerns the events of one batch

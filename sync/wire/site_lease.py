@@ -24,9 +24,9 @@ from edge.documents.document_type import (
 from edge.token import fields
 from edge.token.cbor import Item
 from edge.token.purpose import Purpose
+from edge.values.node_name import NAME
 from sync.wire.limits import MOST_MESSAGE_BYTES, PageBounds
 from sync.wire.messages import MAX_SEQ, Count, Name, RequestIdent, WireModel
-from sync.wire.topics import NAME
 
 USES: Final = PageBounds(1000)  # redemptions a page
 _CURSOR: Final = rf"[0-9a-f]{{32}}/{NAME}/[0-9A-Za-z-]{{1,40}}/[0-9]{{1,16}}"

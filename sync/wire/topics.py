@@ -10,14 +10,12 @@ import re
 from dataclasses import dataclass
 from enum import StrEnum
 
+from edge.values.node_name import FLEET, NAME, OPS, SITE_PREFIX
+
 VERSION = "v1"
-FLEET = "_all"  # a name never starts with an underscore, so no device can be called this
-SITE_PREFIX = "site-"
-HUB = "_hub"  # the hub's identity at the broker
-OPS = "_fleet"  # the identity of operations at the broker
-NAME = r"[A-Za-z0-9][A-Za-z0-9._-]{0,39}"  # as edge.config.Name
 _NODE = re.compile(rf"{NAME}|{FLEET}|{OPS}|{SITE_PREFIX}{NAME}")
 _NAME = re.compile(NAME)
+_SENDER = re.compile(rf"(?!{SITE_PREFIX})(?:{NAME}|{OPS})")
 
 
 class Up(StrEnum):
@@ -78,6 +76,8 @@ def parse_topic(topic: str) -> Topic | None:
     _, tenant, node, direction, name = levels
     if not _NAME.fullmatch(tenant) or not _NODE.fullmatch(node):
         return None
+    if direction == "up" and not _SENDER.fullmatch(node):
+        return None  # a group receives, and sends nothing
     channels: type[Up] | type[Down] | None = {"up": Up, "dn": Down}.get(direction)  # type: ignore[assignment]  # mypy joins the two classes to EnumMeta
     if channels is None or name not in {channel.value for channel in channels}:
         return None
@@ -102,8 +102,3 @@ def hub_filters(tenant: str, share: str | None = None) -> list[str]:
     return shared + [
         f"{VERSION}/{tenant}/+/up/{channel.value}" for channel in (Up.STATUS, Up.CONFIG)
     ]
-
-
-def is_device_name(name: str) -> bool:
-    """Return whether ``name`` can be a device, so that it is neither a group's nor the hub's."""
-    return bool(_NAME.fullmatch(name)) and not name.startswith(SITE_PREFIX)

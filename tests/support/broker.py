@@ -16,7 +16,9 @@ from sync.hub.pki.certificate_authority import (
     issue_client,
     load_certificate_authority,
 )
-from sync.hub.provisioning import PlatformDocuments, PlatformFiles, PlatformSpec, provision
+from sync.hub.provisioning.platform import provision
+from sync.hub.provisioning.platform_files import PlatformFiles
+from sync.hub.provisioning.platform_spec import PlatformDocuments, PlatformSpec
 from sync.mqtt.endpoint import Endpoint
 
 SPY = "_spy"

@@ -27,7 +27,8 @@ from sync.hub.fleet.fleet_service import FleetService
 from sync.hub.fleet.trusted_keys import ListedKeys
 from sync.hub.pki.broker_access import BrokerAccess
 from sync.hub.pki.certificate_authority import load_certificate_authority
-from sync.hub.provisioning import PlatformDocuments, PlatformSpec, provision
+from sync.hub.provisioning.platform import provision
+from sync.hub.provisioning.platform_spec import PlatformDocuments, PlatformSpec
 from sync.hub.store.fleet.fleet_store import open_fleet_store
 from tests.support.platform_processes import Keys
 

@@ -27,7 +27,7 @@ from sync.fleet.key_folder import ROOT, FleetRecord, KeyFolder, create_key_folde
 from sync.hub.config import HubConfig, load_hub_config
 from sync.hub.ledger import listing
 from sync.hub.orders.order_lines import parse_line, put_lines
-from sync.hub.provisioning import PlatformDocuments
+from sync.hub.provisioning.platform_spec import PlatformDocuments
 from sync.hub.store.interface import HubStore
 from sync.hub.store.opening import open_hub_store
 from sync.mqtt.backoff import Backoff

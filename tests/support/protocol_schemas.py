@@ -8,9 +8,10 @@ from jsonschema import Draft7Validator
 from referencing import Registry, Resource
 from referencing.jsonschema import DRAFT7
 
+from edge.values.node_name import FLEET, OPS
 from sync.protocol.channels import CHANNELS, Channel, Form
 from sync.protocol.examples import shown
-from sync.wire.topics import FLEET, OPS, VERSION, parse_topic
+from sync.wire.topics import VERSION, parse_topic
 from tests.support.paths import DOCS
 
 PUBLISHED = DOCS / "protocol" / "asyncapi.json"

@@ -21,7 +21,9 @@ from edge.token.status_list import sign_status_list, status_list
 from edge.token.trust_list import TrustList, sign_trust_list
 from hardware_sim.world.free_ports import free_port
 from sync.fleet.key_folder import ROOT, ROOTS_FILE, FleetRecord, KeyFolder, create_key_folder
-from sync.hub.provisioning import PlatformDocuments, PlatformFiles, PlatformSpec, provision
+from sync.hub.provisioning.platform import provision
+from sync.hub.provisioning.platform_files import PlatformFiles
+from sync.hub.provisioning.platform_spec import PlatformDocuments, PlatformSpec
 
 DEVICE, SITE = "locker-1", "shop-1"
 ISSUER = "platform"

@@ -10,7 +10,12 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Final
 
-from edge.documents.enrolment_code import EnrolmentCode, message_of, read_unverified
+from edge.documents.enrolment_code import (
+    EnrolmentCode,
+    message_of,
+    name_fault_of,
+    read_unverified,
+)
 from edge.identity.damage import IDENTITY, ROOTS
 from edge.identity.identity import BLOCKED, Identity, read_identity, write_identity
 from edge.token.signed_document import Keyring
@@ -34,6 +39,8 @@ def enrol(text: str, data: Path, *, keys: Keyring | None, now: Instant) -> Ident
     code = read_unverified(message) if message else None
     if message is None or code is None:
         raise EnrolmentError("code_malformed", "this is not a whole enrolment code: show it again")
+    if fault := name_fault_of(code):
+        raise EnrolmentError("name_not_allowed", fault)
     if keys is not None:
         check_fleet(data, code, message, keys, now)
     check_owner(data, code)

@@ -63,7 +63,8 @@ def request_enrolment(
             now_s=int(found["now_s"]),
         )
     except (KeyError, TypeError, ValueError) as error:
-        raise EnrolmentError("service_reply_unreadable", repr(error), again=True) from None
+        # The service has accepted the code: to ask again would bring the same reply.
+        raise EnrolmentError("service_reply_incomplete", repr(error)) from None
 
 
 def request_renewal(identity: Identity, key: ec.EllipticCurvePrivateKey) -> str:
@@ -80,7 +81,7 @@ def request_renewal(identity: Identity, key: ec.EllipticCurvePrivateKey) -> str:
         raise _failed(error) from None
     certificate = _accepted(reply).get("certificate")
     if not isinstance(certificate, str):
-        raise EnrolmentError("service_reply_unreadable", "no certificate in it", again=True)
+        raise EnrolmentError("service_reply_incomplete", "no certificate in it")
     return certificate
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import time
 from pathlib import Path
 
@@ -12,9 +11,9 @@ from edge.documents.clock_reset_order import ClockResetOrder, sign_clock_reset_o
 from edge.system.durable_file import write_durably
 from edge.token.fields import TIME_END
 from edge.token.purpose import Purpose
+from edge.values.node_name import device_name_fault, name_fault
 from sync.fleet.key_folder import KeyFolder, KeyFolderError
 from sync.fleet.options import json_option, keys_option, output_option, report_outcome
-from sync.wire.topics import NAME
 
 
 @click.command("clock-reset")
@@ -72,12 +71,10 @@ def clock_reset(
 
 def _check(order: ClockResetOrder) -> None:
     """Raise UsageError for an order that no device would carry out."""
-    named = re.fullmatch(NAME, order.device) and re.fullmatch(NAME, order.tenant)
-    if not named or not order.reason.isprintable() or not 1 <= len(order.reason) <= 200:
-        raise click.UsageError(
-            "DEVICE and --tenant are names of 1 to 40 letters, digits, dots, dashes and "
-            "underscores; --reason has 1 to 200 printable characters"
-        )
+    if fault := device_name_fault(order.device) or name_fault(order.tenant):
+        raise click.UsageError(f"DEVICE or --tenant: {fault}")
+    if not order.reason.isprintable() or not 1 <= len(order.reason) <= 200:
+        raise click.UsageError("--reason has 1 to 200 printable characters")
     if order.wrong_s <= order.issued_at_s:
         raise click.UsageError(
             "--floor is in the past: such a floor blocks nothing. "

@@ -22,23 +22,11 @@ from edge.values.printable import json_line
 from sync.fleet.fleet_file import FleetFile, fleet_option, load_fleet_file
 from sync.fleet.hub_client import HubClient, hub_client
 from sync.fleet.key_folder import KeyFolder, KeyFolderError
-from sync.fleet.options import keys_option, report_outcome
+from sync.fleet.options import device_name, keys_option, report_outcome, site_name
 from sync.fleet.qr_picture import QrPictureError, write_qr
 from sync.wire.fleet_requests import FleetAction
-from sync.wire.topics import is_device_name
 
 _POLL_EVERY_S = 1.0
-
-
-def _device_name(
-    context: click.Context, parameter: click.Parameter, value: str | None
-) -> str | None:
-    del context, parameter
-    if value is not None and not is_device_name(value):
-        raise click.BadParameter(
-            "letters, digits, '.', '_' and '-', at most 40, not starting with 'site-'"
-        )
-    return value
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -54,8 +42,8 @@ class _NewDevice:
 
 @click.command()
 @fleet_option
-@click.option("--device", metavar="ID", callback=_device_name, help="The name of the new device.")
-@click.option("--site", metavar="ID", callback=_device_name, help="The site of the new device.")
+@click.option("--device", metavar="ID", callback=device_name, help="The name of the new device.")
+@click.option("--site", metavar="ID", callback=site_name, help="The site of the new device.")
 @click.option("--group", "groups", multiple=True, metavar="NAME", help="A group of the device.")
 @click.option(
     "--serial",
@@ -157,7 +145,7 @@ def _roots_pin(keys: KeyFolder) -> bytes:
 def _sign(code: EnrolmentCode, keys: KeyFolder) -> str:
     try:
         return sign_enrolment_code(code, keys.signer(Purpose.ENROLMENT))
-    except KeyFolderError as error:
+    except (KeyFolderError, ValueError) as error:
         raise click.ClickException(str(error)) from None
 
 

@@ -17,7 +17,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from threading import Lock
-from typing import Any, NewType
+from typing import Any, Final, NewType
 
 from cryptography import x509
 from cryptography.hazmat.primitives import serialization
@@ -30,6 +30,7 @@ from edge.documents.enrolment_code import (
     open_enrolment_code,
     read_unverified,
 )
+from edge.token.signed_document import DocumentFault
 from edge.values.instant import Instant
 from sync.hub.config import HubConfig, HubEnrolment
 from sync.hub.enrolment.client_proof import (
@@ -47,6 +48,11 @@ from sync.hub.store.fleet import certificate_table, enrolment_table, revocation_
 from sync.hub.store.fleet.enrolment_table import CODE_REUSED, EnrolledDevice
 from sync.hub.store.fleet.fleet_store import FleetConnection, FleetStore
 
+NAME_NOT_ALLOWED: Final = "name_not_allowed"
+_REASONS: Final = {  # of a code that does not hold
+    DocumentFault.EXPIRED: "code_expired",
+    DocumentFault.CONTENT: NAME_NOT_ALLOWED,
+}
 Reply = dict[str, Any]
 CertificatePem = NewType("CertificatePem", str)
 
@@ -146,8 +152,11 @@ class EnrolmentService:
         names = {"dev": claimed.device, "code": claimed.id.hex()}
         code = open_enrolment_code(message, self.keys(), now=Instant(unix_s=self.now_s()))
         if not isinstance(code, EnrolmentCode):
-            reason = "code_expired" if code.fault == "document_expired" else "code_not_verified"
+            reason = _REASONS.get(code.fault, "code_not_verified")
             return EnrolmentRefusal(reason=reason, detail=str(code), **names)
+        if code.device in {authority.id for authority in self.config.authority}:
+            detail = f"{code.device} is an [[authority]] of the hub's configuration"
+            return EnrolmentRefusal(reason=NAME_NOT_ALLOWED, detail=detail, **names)
         if code.tenant != self.config.tenant:
             return EnrolmentRefusal(reason="code_of_another_tenant", detail=code.tenant, **names)
         if code.serial and code.serial != serial:

@@ -19,6 +19,7 @@ from edge.documents.revocation_order import RevocationOrder, open_revocation_ord
 from edge.documents.settings import SettingsRefusal, read_settings
 from edge.token.signed_document import Keyring
 from edge.values.instant import Instant
+from edge.values.node_name import OPS
 from sync.hub.config import HubConfig
 from sync.hub.fleet import queries, settings_offers
 from sync.hub.fleet.device_directory import DeviceDirectory
@@ -49,7 +50,7 @@ from sync.wire.messages import MessageFault, MessageRefusal
 from sync.wire.reply_page import reply_page
 from sync.wire.settings_report import SettingsReport
 from sync.wire.storable import unstorable
-from sync.wire.topics import OPS, Down, Topic
+from sync.wire.topics import Down, Topic
 
 PAGE: Final = 50  # devices in one reply
 LISTED: Final = 200  # codes and refusals in one reply

@@ -5,7 +5,6 @@ They are files, one for each site, and the hub publishes them like every other l
 
 from __future__ import annotations
 
-import re
 from collections.abc import Collection
 from pathlib import Path
 from typing import Final
@@ -14,8 +13,8 @@ from edge.documents.operator_list import OperatorList, open_operator_list
 from edge.system.durable_file import write_secret
 from edge.token.signed_document import Keyring
 from edge.values.instant import Instant
+from edge.values.node_name import name_fault
 from sync.hub.fleet.request_error import RequestError
-from sync.wire.topics import NAME
 
 FOLDER: Final = "operators"  # in the hub's data folder
 SUFFIX: Final = ".cbor"
@@ -38,7 +37,7 @@ def save_pushed_list(
     if not isinstance(listed, OperatorList):
         raise RequestError(f"the hub cannot verify this list: {listed}")
     site = listed.audience
-    if re.fullmatch(NAME, site) is None:
+    if name_fault(site):
         raise RequestError(
             f"{site} is no site: lists of device groups are taken to devices by hand"
         )

@@ -16,12 +16,13 @@ from typing import Final
 from cryptography import x509
 
 from edge.system.durable_file import write_durably
+from edge.values.node_name import FLEET
 from sync.hub.config import HubBroker, HubConfig
 from sync.hub.pki.certificate_authority import CertificateAuthority, revocation_list
 from sync.hub.store.fleet import certificate_table, enrolment_table, revocation_table
 from sync.hub.store.fleet.fleet_store import FleetConnection, FleetStore
 from sync.wire.fleet_requests import CONFIRMED, CUT
-from sync.wire.topics import FLEET, Down, Up, site_group
+from sync.wire.topics import Down, Up, site_group
 
 # The channels that a revoked device may still use: to receive its revocation and to confirm it.
 _MAY_READ: Final = Down.CONFIG
@@ -50,6 +51,11 @@ def acl_lines(tenant: str, sites: dict[str, str], revoked: dict[str, str]) -> st
                 for group in (site_group(sites[dev]), FLEET)
             ]
     return "".join(lines)
+
+
+def users_of(acl: str) -> set[str]:
+    """Return the users that an ACL names."""
+    return {line.removeprefix("user ") for line in acl.splitlines() if line.startswith("user ")}
 
 
 class BrokerAccess:

@@ -14,6 +14,7 @@ from typing import Any, Final, assert_never
 from structlog.typing import FilteringBoundLogger
 
 from edge.token.keys import Signer
+from edge.values.node_name import FLEET, OPS, SITE_PREFIX
 from sync.hub.config import HubConfig
 from sync.hub.fleet.fleet_service import FleetService
 from sync.hub.ledger.ingest import BatchIngest, record_status
@@ -48,7 +49,7 @@ from sync.wire.messages import (
     RestoreRequest,
     Status,
 )
-from sync.wire.topics import FLEET, OPS, SITE_PREFIX, Down, Topic, Up
+from sync.wire.topics import Down, Topic, Up
 
 FILES_EVERY_S: Final = 1.0
 HOLD_EVERY_S: Final = 0.5  # how often a hub looks whether it is held

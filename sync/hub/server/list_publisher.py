@@ -8,12 +8,13 @@ from structlog.typing import FilteringBoundLogger
 
 from edge.system.file_version import FileVersion, file_version
 from edge.token import cbor
+from edge.values.node_name import FLEET
 from sync.hub.config import HubDocuments
 from sync.hub.fleet.operator_lists import FOLDER as OPERATOR_LISTS
 from sync.hub.fleet.operator_lists import pushed_lists
 from sync.hub.fleet.status_lists import FOLDER as STATUS_LISTS
 from sync.hub.fleet.status_lists import published_lists
-from sync.wire.topics import FLEET, Down, site_group
+from sync.wire.topics import Down, site_group
 
 Destination = tuple[str, Down]  # a node and a channel
 

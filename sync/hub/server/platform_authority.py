@@ -7,6 +7,7 @@ from dataclasses import replace
 from typing import Final
 
 from edge.token.keys import Signer
+from edge.values.node_name import HUB
 from sync.hub.arbitration import grants, site_leases
 from sync.hub.config import HubAuthority
 from sync.hub.ledger import restore_pages
@@ -16,7 +17,6 @@ from sync.hub.store.interface import HubConnection
 from sync.wire import codec
 from sync.wire.messages import GrantRequest, MessageRefusal, RestoreRequest
 from sync.wire.site_lease import Lease, LeaseRequest
-from sync.wire.topics import HUB
 
 HUB_HELD: Final = "hub_held"
 _HELD: Final = "no grants until a person resumes the hub: edge-hub resume"

@@ -19,6 +19,7 @@ from typing import Final, Literal
 
 from edge.token.signed_document import DocumentRefusal
 from edge.token.trust_list import TrustList, open_trust_list
+from edge.values.node_name import FLEET
 from sync.hub.arbitration import grants
 from sync.hub.arbitration.grants import SoldQuantity
 from sync.hub.ledger import ingest, restore_pages
@@ -40,7 +41,7 @@ from sync.wire.messages import (
     Status,
 )
 from sync.wire.site_lease import LEASE, Lease, LeaseReply, LeaseRequest
-from sync.wire.topics import FLEET, Down, Topic, Up, parse_topic, site_group
+from sync.wire.topics import Down, Topic, Up, parse_topic, site_group
 
 RENEW_S: Final = 60.0
 COMMAND_EXPIRES_S: Final = 60

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from edge.system.durable_file import write_secret
+from edge.values.node_name import AUTHORITY_PREFIX, BRIDGE_PREFIX, FLEET
 from sync.hub.pki.broker_access import acl_lines
 from sync.hub.pki.certificate_authority import (
     Credential,
@@ -19,12 +20,14 @@ from sync.hub.pki.certificate_authority import (
     issue_server,
     load_certificate_authority,
 )
-from sync.hub.provisioning import PlatformFiles, template, write_credential, write_public
+from sync.hub.provisioning.platform_files import (
+    PlatformFiles,
+    template,
+    write_credential,
+    write_public,
+)
 from sync.wire.limits import MOST_PACKET_BYTES
-from sync.wire.topics import FLEET, site_group
-
-AUTHORITY_PREFIX = "hub-"  # of an authority's name: it has a device's rights for itself
-BRIDGE_PREFIX = "_bridge-"  # no device can have such a name
+from sync.wire.topics import site_group
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

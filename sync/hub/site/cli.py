@@ -32,7 +32,7 @@ from sync.hub.config import (
     load_hub_config_or_exit,
     read_config_or_exit,
 )
-from sync.hub.provisioning import PlatformFiles
+from sync.hub.provisioning.platform_files import PlatformFiles
 from sync.hub.site.authority import SiteAuthority, authority_filters
 from sync.hub.site.authority_parts import AuthorityIdentity, AuthorityParts
 from sync.hub.site.broker_lists import SiteLists

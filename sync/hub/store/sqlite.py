@@ -107,6 +107,7 @@ def open_sqlite(folder: Path) -> SqliteHubStore:
     """Open or make ``folder/hub.db``. Raises HubStoreError."""
     try:
         folder.mkdir(parents=True, exist_ok=True)
+        make_file(folder / FILE, mode=0o600)
         connection = sqlite3.connect(folder / FILE, isolation_level=None, timeout=5.0)
         connection.execute("PRAGMA journal_mode = WAL")
         connection.execute("PRAGMA synchronous = FULL")
@@ -118,6 +119,21 @@ def open_sqlite(folder: Path) -> SqliteHubStore:
             f"{folder / FILE} cannot be opened: {error}; check data_dir and its rights"
         ) from error
     return store
+
+
+def make_file(path: Path, *, mode: int) -> None:
+    """Make an empty file unless there is one, whatever the umask. Raises OSError.
+
+    SQLite gives its other files the permissions of this one.
+    """
+    try:
+        descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, mode)
+    except FileExistsError:
+        return
+    try:
+        os.fchmod(descriptor, mode)
+    finally:
+        os.close(descriptor)
 
 
 @contextmanager

@@ -16,6 +16,7 @@ from hardware_sim.faults.mqtt_proxy import NetworkFault, Proxy, ProxyIdentity
 from hardware_sim.world.free_ports import free_port
 
 from edge.system.durable_file import write_secret
+from edge.values.node_name import OPS
 from sync.fleet.fleet_file import load_fleet_file
 from sync.fleet.hub_client import HubClient
 from sync.hub.pki.certificate_authority import (
@@ -23,12 +24,11 @@ from sync.hub.pki.certificate_authority import (
     load_certificate_authority,
     new_certificate_authority,
 )
-from sync.hub.provisioning import provision
+from sync.hub.provisioning.platform import provision
 from sync.mqtt.connection import MqttConnection
 from sync.mqtt.endpoint import LinkState, Will
 from sync.mqtt.session import MqttSession
 from sync.wire.fleet_requests import FleetAction
-from sync.wire.topics import OPS
 from tests.support.broker import CEILING_S, Broker, until
 from tests.support.broker_sessions import (
     DEVICES,

@@ -12,8 +12,8 @@ from hardware_sim.world.sample_platform import DEVICE, provision_vouchers
 from edge.config import Profile, parse_profile
 from edge.store import exception_cases
 from edge.store.opening import open_for_reading
+from edge.values.node_name import HUB
 from sync.agent import epoch_allowance
-from sync.hub.provisioning import HUB
 from sync.mqtt.endpoint import Endpoint
 from tests.support.broker import MOSQUITTO, until
 from tests.support.hostile_hub import HostileHub

@@ -8,11 +8,11 @@ import pytest
 from hardware_sim.faults.mqtt_proxy import CLEAR, CUT, NetworkFault
 from paho.mqtt.enums import CallbackAPIVersion, MQTTProtocolVersion
 
+from edge.values.node_name import OPS
 from sync.mqtt.session import MqttSession
 from sync.mqtt.tls import client_context
 from sync.protocol.channels import CHANNELS
 from sync.wire.limits import MOST_MESSAGE_BYTES, MOST_PACKET_BYTES
-from sync.wire.topics import OPS
 from tests.support.broker import Broker, until
 from tests.support.broker_sessions import (
     connected,

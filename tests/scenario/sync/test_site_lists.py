@@ -15,7 +15,7 @@ from hardware_sim.world.free_ports import free_port
 
 from sync.hub.config import load_hub_config
 from sync.hub.pki.certificate_authority import load_certificate_authority, reissue
-from sync.hub.provisioning import PlatformFiles
+from sync.hub.provisioning.platform_files import PlatformFiles
 from sync.hub.site.broker_provisioning import SiteBroker, provision_site_broker
 from tests.support.broker import MOSQUITTO, Process, until
 from tests.support.fleet_environment import Platform

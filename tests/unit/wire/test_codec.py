@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from edge.values.node_name import device_name_fault
 from sync.wire import codec
 from sync.wire.messages import (
     MAX_SEQ,
@@ -24,15 +25,7 @@ from sync.wire.messages import (
     Status,
 )
 from sync.wire.settings_report import SettingsReport
-from sync.wire.topics import (
-    Down,
-    Topic,
-    Up,
-    device_filters,
-    is_device_name,
-    parse_topic,
-    site_group,
-)
+from sync.wire.topics import Down, Topic, Up, device_filters, parse_topic, site_group
 
 DECODERS = (
     codec.decode_batch,
@@ -260,6 +253,14 @@ def test_a_device_subscribes_to_itself_its_site_and_the_fleet():
     ]
 
 
-@pytest.mark.parametrize("name", ["_all", "_hub", site_group("shop-1"), "", "a/b", "#", "x" * 41])
-def test_no_device_can_have_the_name_of_a_group_or_of_the_hub(name):
-    assert not is_device_name(name)
+@pytest.mark.parametrize(
+    "name", ["_all", "_hub", "hub-shop-1", "ca", site_group("shop-1"), "", "a/b", "#", "x" * 41]
+)
+def test_no_device_can_have_the_name_of_another_party(name):
+    assert device_name_fault(name)
+
+
+@pytest.mark.parametrize("node", ["_all", site_group("shop-1")])
+def test_a_group_sends_nothing(node):
+    assert parse_topic(f"v1/main/{node}/up/evt") is None
+    assert parse_topic(f"v1/main/{node}/dn/cmd") is not None

@@ -5,7 +5,6 @@ It is a file of its own beside the hub's store. The hub and the enrolment servic
 
 from __future__ import annotations
 
-import os
 import sqlite3
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -13,7 +12,7 @@ from pathlib import Path
 from typing import TypeAlias
 
 from sync.hub.store.interface import HubStoreError
-from sync.hub.store.sqlite import read_view, write_transaction
+from sync.hub.store.sqlite import make_file, read_view, write_transaction
 
 FILE = "fleet.db"
 FleetConnection: TypeAlias = sqlite3.Connection
@@ -125,7 +124,7 @@ def open_fleet_store(folder: Path) -> FleetStore:
     """
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        _make_file(folder)
+        make_file(folder / FILE, mode=_rights(folder))
         connection = sqlite3.connect(
             folder / FILE, isolation_level=None, timeout=5.0, check_same_thread=False
         )
@@ -148,20 +147,9 @@ def known_devices(connection: sqlite3.Connection) -> set[str]:
     return {dev for (dev,) in rows}
 
 
-def _make_file(folder: Path) -> None:
-    """Make the file writable for the users that the folder is writable for.
+def _rights(folder: Path) -> int:
+    """Return the mode of the file: writable for the users that the folder is writable for.
 
-    The hub and the enrolment service may run as two users of one group. SQLite gives its other
-    files the permissions of this one.
+    The hub and the enrolment service may run as two users of one group.
     """
-    rights = 0o660 if folder.stat().st_mode & 0o020 else 0o600
-    try:
-        descriptor = os.open(
-            folder / FILE, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, rights
-        )
-    except FileExistsError:
-        return
-    try:
-        os.fchmod(descriptor, rights)  # whatever the umask
-    finally:
-        os.close(descriptor)
+    return 0o660 if folder.stat().st_mode & 0o020 else 0o600

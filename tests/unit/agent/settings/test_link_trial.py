@@ -8,7 +8,8 @@ import pytest
 from hardware_sim.world.free_ports import free_port
 
 from sync.agent.settings.assembly import TRIAL_S, try_broker
-from sync.hub.provisioning import PlatformDocuments, PlatformSpec, provision
+from sync.hub.provisioning.platform import provision
+from sync.hub.provisioning.platform_spec import PlatformDocuments, PlatformSpec
 from sync.mqtt.endpoint import Endpoint
 
 

@@ -2,7 +2,6 @@
 
 import json
 import os
-import random
 import re
 import shutil
 import sqlite3
@@ -250,8 +249,3 @@ def _readable(history, codes, destroyed):
             for cti in codes:
                 if cti in data or cti.hex().encode() in data:
                     yield cti
-
-
-def seeds(count, seed=0):
-    """Return random generators, one a trial."""
-    return [random.Random(f"{seed}/{number}") for number in range(count)]

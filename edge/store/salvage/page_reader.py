@@ -83,7 +83,7 @@ class PageReader:
         rows = [
             found.row
             for number in self._owners
-            for found in self._rows_as(_SCHEMA, number, self._images.current(number))
+            for found in self._rows_as(_SCHEMA, number, self._images.current(number))[0]
             if found.whole
         ]
         roots = {str(row["name"]): _whole_number(row["rootpage"]) for row in rows}
@@ -119,10 +119,12 @@ class PageReader:
         if not any(data):
             return
         shape = self._owners.get(number)
-        found = [] if shape is None else self._rows_as(shape, number, data)
+        found: list[_Found] = []
+        if shape is not None:
+            found, whole = self._rows_as(shape, number, data)
+            if not whole and evidence is Evidence.CURRENT:
+                self.damaged.add(shape.table)
         if not found:
-            if shape is not None and evidence is Evidence.CURRENT and _has_rows(data, number):
-                self.damaged.add(shape.table)  # none of its rows can be read
             shape, found = self._guess(number, data)
         table = None if shape is None else table_named(shape.table)
         if shape is None or table is None or (evidence is Evidence.EARLIER and not table.grows):
@@ -130,18 +132,15 @@ class PageReader:
         for item in found:
             self._add(table, item, evidence)
 
-    def _rows_as(self, shape: Shape, number: int, data: bytes) -> list[_Found]:
-        """Return the rows of a page that belongs to ``shape``, and note what is missing of it."""
+    def _rows_as(self, shape: Shape, number: int, data: bytes) -> tuple[list[_Found], bool]:
+        """Return the rows of a page that belongs to ``shape``, and whether they are all."""
         kind = page_kind(data, number=number)
         if kind is None or not kind.has_rows or kind.of_table is not shape.by_rowid:
-            return []
+            return [], True  # an inner page, or a damage that is known from following the tree
         page = read_page(data, kind, number=number)
         found = [] if page is None else _fitting(self._records(page), shape, loose=True)
-        if page is not None and (
-            len(found) < page.announced or not all(item.whole for item in found)
-        ):
-            self.damaged.add(shape.table)
-        return found
+        whole = page is not None and len(found) == page.announced
+        return found, whole and all(item.whole for item in found)
 
     def _guess(self, number: int, data: bytes) -> tuple[Shape | None, list[_Found]]:
         """Return the shape that most of a page's records have, and those; None for an odd page."""
@@ -179,13 +178,6 @@ class PageReader:
             self._gathered.add(table, columns, [list(found.row.values())], evidence)
         else:
             self._gathered.add_part(table, found.row)
-
-
-def _has_rows(data: bytes, number: int) -> bool:
-    """Return whether page ``number`` says that it has rows."""
-    kind = page_kind(data, number=number)
-    page = None if kind is None or not kind.has_rows else read_page(data, kind, number=number)
-    return page is not None and page.announced > 0
 
 
 def _fitting(records: list[_Record], shape: Shape, *, loose: bool) -> list[_Found]:

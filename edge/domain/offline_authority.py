@@ -61,14 +61,9 @@ def authority_of(inputs: DecisionInput) -> Decision | None:
             return _needs_grant(
                 Verdict.NEEDS_ONLINE, "this device has lost its ledger and may have redeemed it"
             )
-    if _floor_applies(inputs):
         over = _over_floor(inputs)
         if over is not None:
-            return Decision(
-                verdict=Verdict.OVER_FLOOR_LIMIT,
-                detail=over,
-                request_grant=may_request_grant(inputs),
-            )
+            return _needs_grant(Verdict.OVER_FLOOR_LIMIT, over)
     return None
 
 
@@ -87,14 +82,6 @@ def _is_in_doubt(inputs: DecisionInput) -> bool:
     """Return whether this device may have redeemed the code and does not know of it any more."""
     lost_s, issued_at_s = inputs.state.lost_s, inputs.claims.issued_at_s
     return lost_s is not None and (issued_at_s is None or issued_at_s < lost_s)
-
-
-def _floor_applies(inputs: DecisionInput) -> bool:
-    unsure_when = (
-        inputs.now.trust is ClockTrust.FLOOR_ONLY
-        and inputs.claims.kind.code not in inputs.policy.floor_only_kinds
-    )
-    return unsure_when or may_request_grant(inputs)
 
 
 def _over_floor(inputs: DecisionInput) -> str | None:

@@ -235,6 +235,30 @@ def test_a_voucher_with_a_value_can_be_spent_in_parts(spent, requested, expected
     assert (found.verdict, found.amount_minor) == (expected, amount)
 
 
+@pytest.mark.parametrize(
+    ("quantity", "units", "amount"),
+    [
+        pytest.param(3, 1, 333, id="one of three uses"),
+        pytest.param(3, 2, 666, id="two of three"),
+        pytest.param(3, 3, 1000, id="all of them"),
+    ],
+)
+def test_the_value_of_some_uses_is_their_part_of_the_whole_rounded_down(quantity, units, amount):
+    claims = code(quantity=quantity, amount_minor=1000)
+    assert decided(claims, requested=RequestedUse(units=units)).amount_minor == amount
+
+
+@pytest.mark.parametrize(
+    ("limit", "expected"), [(299, Verdict.ACCEPTED_PENDING_REVIEW), (300, Verdict.ACCEPTED)]
+)
+def test_what_a_part_of_a_voucher_is_worth_is_what_is_requested_of_it(limit, expected):
+    """The whole is worth 1,000, of which 300 are requested: a review concerns what is redeemed."""
+    claims = code(amount_minor=1000)
+    part = RequestedUse(amount_minor=300)
+    found = decided(claims, requested=part, policy=Policy(review_above_minor=limit))
+    assert (found.verdict, found.amount_minor) == (expected, 300)
+
+
 def test_the_platform_can_lower_what_was_signed_and_never_raise_it():
     claims = code(quantity=2)
     lower, higher = (state_of(claims, order_given={"quantity": quantity}) for quantity in (1, 9))
@@ -289,12 +313,11 @@ def test_an_unknown_pickup_needs_the_platform_because_nobody_knows_its_door():
     assert verdict(code(kind=Kind.PICKUP), UNKNOWN, policy=RISKY) is Verdict.NEEDS_ONLINE
 
 
-def test_with_a_clock_that_is_only_a_floor_a_pickup_is_flagged_and_a_voucher_is_limited():
+@pytest.mark.parametrize("kind", [Kind.PICKUP, Kind.WRITE_OFF])
+def test_with_a_clock_that_is_only_a_floor_what_verification_lets_through_is_flagged(kind):
     unsure = at(0, ClockTrust.FLOOR_ONLY)
-    pickup = code(kind=Kind.PICKUP)
-    assert decided(pickup, now=unsure).risks == (Risk.CLOCK_FLOOR_ONLY,)
-    assert verdict(code(), now=unsure) is Verdict.OVER_FLOOR_LIMIT
-    assert verdict(code(), now=unsure, policy=RISKY) is Verdict.ACCEPTED
+    found = decided(code(kind=kind), now=unsure)
+    assert (found.verdict, found.risks) == (Verdict.ACCEPTED, (Risk.CLOCK_FLOOR_ONLY,))
 
 
 def test_orders_not_heard_of_for_long_are_flagged():
@@ -412,6 +435,32 @@ def test_a_flagged_parcel_stays_locked_until_a_second_person_has_approved(review
     use = dataclasses.replace(used(), review=review)
     again = decided(claims, state_of(claims, order_given={"review": True}, uses=(use,)))
     assert (again.verdict, again.doors, again.continues) == (expected, doors, use)
+
+
+@pytest.mark.parametrize(
+    ("review", "doors"),
+    [
+        pytest.param(None, ("A",), id="never flagged"),
+        pytest.param("rejected", ("A",), id="rejected"),
+        pytest.param("approved", (), id="approved, without a door"),
+    ],
+)
+def test_a_redeemed_parcel_without_doors_goes_on_only_with_an_approval_and_a_door(review, doors):
+    claims = code(kind=Kind.PICKUP)
+    use = dataclasses.replace(used(), review=review)
+    place = dataclasses.replace(PLACE, compartments=frozenset(doors))
+    found = decided(
+        claims, state_of(claims, order_given={"compartments": doors}, uses=(use,)), place=place
+    )
+    assert (found.verdict, found.continues) == (Verdict.ALREADY_REDEEMED, None)
+
+
+def test_an_approval_opens_every_door_of_the_order():
+    claims = code(kind=Kind.PICKUP)
+    use = dataclasses.replace(used(), review="approved")
+    doors = {"compartments": ("A", "B")}
+    found = decided(claims, state_of(claims, order_given=doors, uses=(use,)))
+    assert (found.verdict, found.detail, found.doors) == (Verdict.ACCEPTED, "approved", ("A", "B"))
 
 
 # The order of the rules: everything is wrong, and one thing after another is put right.

@@ -146,6 +146,76 @@ def test_the_report_of_a_review_may_come_before_its_redemption(opened):
         decide(store)
 
 
+def test_a_listed_review_shows_its_redemption_and_what_became_of_it(opened):
+    store = opened()
+    take(
+        store,
+        pending_redemption(),
+        event(
+            2,
+            "redeemed",
+            units=1,
+            verdict=reviews.PENDING,
+            use=2,
+            amount_minor=1250,
+            currency="EUR",
+            operator="ann",
+        ),
+    )
+    decide(store, by="zoe", seq=2, approve=False, reason="stolen card")
+    take(store, reported(3, redemption_event="id-1"))
+    with store.read() as connection:
+        page = reviews.review_page(connection, dev=None, event_id=None, decided=True, after=0)
+    first, second = page["reviews"]
+    assert {name: first[name] for name in ("state", "approve", "decided_by", "reason")} == {
+        "state": "approved",
+        "approve": None,
+        "decided_by": "rob",
+        "reason": "seen",
+    }
+    assert second == {
+        "id": "id-2",
+        "dev": DEV,
+        "epoch": "e1",
+        "seq": 2,
+        "at_s": NOW_S,
+        "order": "A-1",
+        "use": 2,
+        "cti": CTI.hex(),
+        "kind": None,
+        "risks": None,
+        "units": 1,
+        "amount_minor": 1250,
+        "currency": "EUR",
+        "scanned_by": "ann",
+        "state": "on_its_way",
+        "approve": False,
+        "decided_by": "zoe",
+        "reason": "stolen card",
+        "decided_s": NOW_S,
+    }
+
+
+def test_a_reported_text_is_stored_up_to_its_limit(opened):
+    store = opened()
+    take(store, pending_redemption())
+    take(
+        store,
+        event(
+            2,
+            "review",
+            state="approved",
+            reason="r" * 401,
+            operator="o" * 401,
+            redemption_event="id-1",
+        ),
+    )
+    with store.read() as connection:
+        page = reviews.review_page(connection, dev=None, event_id=None, decided=True, after=0)
+    (review,) = page["reviews"]
+    assert (review["reason"], review["decided_by"]) == ("r" * 400, "o" * 400)
+
+
 def test_a_decision_is_kept_with_who_when_why_and_its_signature(opened):
     store = opened()
     take(store, pending_redemption())

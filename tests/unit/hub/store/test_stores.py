@@ -14,11 +14,20 @@ from edge.domain.upload_refusal import UploadRefusal
 from sync.hub.arbitration import grants
 from sync.hub.ledger import acknowledgements, ingest, listing
 from sync.hub.orders import order_lines
+from sync.hub.store.event_table import UNREADABLE
 from sync.hub.store.interface import HubStoreError
 from sync.hub.store.opening import open_hub_store
 from sync.hub.store.postgres import STRIPES
 from sync.wire import order_feed
-from sync.wire.messages import MOST_REFUSALS, Batch, Event, GrantRequest, OrdersRequest, Status
+from sync.wire.messages import (
+    MOST_REFUSALS,
+    BadEvent,
+    Batch,
+    Event,
+    GrantRequest,
+    OrdersRequest,
+    Status,
+)
 
 NOW_S = 1_800_000_000
 CTI = bytes(15) + b"\x07"
@@ -67,6 +76,18 @@ def test_a_batch_has_one_effect_however_often_it_comes(opened):
     assert first.ack == again.ack
     assert [row["seq"] for row in listing.list_events(store)] == [1, 2]
     assert [row["seq"] for row in listing.list_events(store, dev="kiosk-9")] == []
+
+
+def test_an_unreadable_event_is_stored_as_it_came_and_counted_once(opened):
+    store, bad = opened(), BadEvent(2, "wrong_shape", '{"seq": 2}')
+    sent = replace(batch(redeemed(1)), bad=(bad,))
+    first, again = take(store, sent), take(store, sent)
+    assert (first.refused, again.refused) == (1, 0)
+    assert (first.ack.committed_through, first.ack.last) == (2, 2)
+    assert [(item.seq, item.reason) for item in again.ack.rejected] == [(2, "wrong_shape")]
+    with store.read() as connection:
+        row = connection.execute("SELECT type, body, refused FROM event WHERE seq = 2").fetchone()
+    assert tuple(row) == (UNREADABLE, '{"seq": 2}', "wrong_shape")
 
 
 def test_numbers_are_acknowledged_to_the_first_gap_and_beyond_it_when_it_is_filled(opened):

@@ -73,8 +73,11 @@ class Shape(NamedTuple):
                 return None
             else:
                 row[column.name] = value
+        missing = self.columns[len(values) :]
+        if not cut and any(column.required and column.default is None for column in missing):
+            return None  # the header is damaged: it swallowed a value
         if not cut:
-            row.update({column.name: column.default for column in self.columns[len(values) :]})
+            row.update({column.name: column.default for column in missing})
         return row
 
 

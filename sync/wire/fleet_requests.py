@@ -63,7 +63,7 @@ ARGUMENTS_AND_RESULTS: Final[dict[FleetAction, tuple[str, str]]] = {
     FleetAction.REVIEWS: ("dev, id, all, after", "reviews, next"),
     FleetAction.REVIEW: ("decision", ""),
     FleetAction.ENROL: ("code", ""),
-    FleetAction.ENROLMENTS: ("", "enrolments, refusals"),
+    FleetAction.ENROLMENTS: ("", "enrolments, alarms, refusals"),
     FleetAction.CANCEL: ("id", ""),
     FleetAction.ENROLMENT_SERVICE: ("", "host, port, certificate"),
     FleetAction.REVOKE: ("order, now", ""),

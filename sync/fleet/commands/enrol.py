@@ -254,6 +254,16 @@ def _list(client: HubClient, as_json: bool) -> None:
             continue
         used = f"  from {item['used_from']}" if item["used_from"] else ""
         print_lines(f"{shown['id']}  {shown['dev']:<16} {shown['site']:<12} {shown['state']}{used}")
+    for item in state["alarms"]:
+        if as_json:
+            print_lines(json_line({"type": "alarm", **item}))
+            continue
+        print_lines(
+            f"ALARM: the code {item['code']} of {item['dev']} was shown {item['times']} times after"
+            f" its use, first {_local_time(item['first_s'])} from {item['first_address']}, last"
+            f" {_local_time(item['last_s'])} from {item['last_address']}",
+            fg="red",
+        )
     for item in state["refusals"]:
         if as_json:
             print_lines(json_line({**item, "type": "refusal"}))

@@ -39,6 +39,7 @@ from sync.hub.enrolment.client_proof import (
     no_certificate,
     public_key_of,
 )
+from sync.hub.enrolment.refusal_record import RefusalRecord
 from sync.hub.enrolment.site_updates import site_updates
 from sync.hub.fleet.trusted_keys import ListedKeys
 from sync.hub.pki.broker_access import BrokerAccess
@@ -70,6 +71,10 @@ class EnrolmentService:
     now_s: Callable[[], int]
     log: FilteringBoundLogger
     _alone: Lock = field(default_factory=Lock)
+    _refusals: RefusalRecord = field(init=False)
+
+    def __post_init__(self) -> None:
+        self._refusals = RefusalRecord(self.store, now_s=self.now_s, log=self.log)
 
     def handle(
         self, path: str, body: dict[str, Any], *, peer: x509.Certificate | None, address: str
@@ -88,7 +93,7 @@ class EnrolmentService:
                         reason="no_such_path", detail=f"there is nothing at {path}"
                     )
             if isinstance(reply, EnrolmentRefusal):
-                self._record(reply, address)
+                self._refusals.add(reply, address)
             return reply
 
     def refresh_access(self) -> bool:
@@ -108,21 +113,6 @@ class EnrolmentService:
             if renewed and self.access is not None:
                 self.access.reload_broker()
             return renewed
-
-    def _record(self, refusal: EnrolmentRefusal, address: str) -> None:
-        with self.store.transaction() as connection:
-            enrolment_table.insert_refusal(
-                connection,
-                refusal.reason,
-                at_s=self.now_s(),
-                dev=refusal.dev,
-                code=refusal.code,
-                address=address,
-                detail=refusal.detail,
-            )
-        self.log.warning(
-            "enrolment_refused", reason=refusal.reason, dev=refusal.dev, address=address
-        )
 
     # Enrol
 

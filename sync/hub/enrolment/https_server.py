@@ -5,18 +5,20 @@ from __future__ import annotations
 import json
 import socket
 import ssl
+import time
+from contextlib import suppress
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from threading import BoundedSemaphore
 from typing import Any, Final
 
 from cryptography import x509
 
+from sync.hub.enrolment.client_places import ClientPlaces
 from sync.hub.enrolment.client_proof import EnrolmentRefusal
 from sync.hub.enrolment.enrolment_service import EnrolmentService
 
 LARGEST_BODY: Final = 16 * 1024  # bytes
-TIMEOUT_S: Final = 10.0  # of a client that sends nothing more
-MOST_CLIENTS: Final = 32
+DEADLINE_S: Final = 10.0  # from a client's connection to the end of its reply
+LOOK_EVERY_S: Final = 0.5  # for clients whose time is over
 REFUSED: Final = 403
 
 
@@ -24,6 +26,7 @@ class EnrolmentServer(ThreadingHTTPServer):
     """Serves each client in a thread. A client that does nothing delays no other."""
 
     daemon_threads = True
+    request_queue_size = 64
     allow_reuse_address = True
 
     def __init__(self, service: EnrolmentService, ca_file: str) -> None:
@@ -38,34 +41,50 @@ class EnrolmentServer(ThreadingHTTPServer):
         self.service = service
         self._files = service.section.cert_file, service.section.key_file
         self._context = context
-        self._free_threads = BoundedSemaphore(MOST_CLIENTS)
+        self._places = ClientPlaces()
+        self._open: dict[socket.socket, float] = {}  # connections: when their time is over
         super().__init__((service.section.address, service.section.port), _Handler)
 
     def read_certificate(self) -> None:
         """Use the certificate that is in the file now. Raises OSError."""
         self._context.load_cert_chain(*self._files)
 
+    def serve_forever(self, poll_interval: float = LOOK_EVERY_S) -> None:
+        """Serve until ``shutdown``."""
+        super().serve_forever(poll_interval)
+
+    def service_actions(self) -> None:
+        """Cut off the clients whose time is over, however they have used it."""
+        now_s = time.monotonic()
+        for connection, end_s in list(self._open.items()):
+            if now_s >= end_s:
+                with suppress(OSError):  # it has ended by itself
+                    # Not the TLS socket's own: its thread is using that.
+                    socket.socket.shutdown(connection, socket.SHUT_RDWR)
+
     def get_request(self) -> tuple[socket.socket, Any]:
         """Accept a connection. The handshake happens in the client's own thread."""
         plain, address = super().get_request()
-        plain.settimeout(TIMEOUT_S)
+        plain.settimeout(DEADLINE_S)
         return self._context.wrap_socket(
             plain, server_side=True, do_handshake_on_connect=False
         ), address
 
     def process_request(self, request: Any, client_address: Any) -> None:
-        """Serve a client in a thread, if there is a free one."""
-        if self._free_threads.acquire(blocking=False):
+        """Serve a client in a thread, if its address has a place."""
+        if self._places.take(client_address[0]):
+            self._open[request] = time.monotonic() + DEADLINE_S
             super().process_request(request, client_address)
         else:
             self.shutdown_request(request)
 
     def process_request_thread(self, request: Any, client_address: Any) -> None:
-        """Serve a client, and free the thread at the end."""
+        """Serve a client, and free its place at the end."""
         try:
             super().process_request_thread(request, client_address)
         finally:
-            self._free_threads.release()
+            self._open.pop(request, None)
+            self._places.free(client_address[0])
 
     def handle_error(self, request: Any, client_address: Any) -> None:
         """Ignore a handshake that failed and a client that went away."""
@@ -74,7 +93,7 @@ class EnrolmentServer(ThreadingHTTPServer):
 class _Handler(BaseHTTPRequestHandler):
     server: EnrolmentServer
     protocol_version = "HTTP/1.1"
-    timeout = TIMEOUT_S
+    timeout = DEADLINE_S
 
     def do_POST(self) -> None:
         self.close_connection = True

@@ -262,6 +262,7 @@ class FleetService:
         with self._store.read() as connection:
             return {
                 "enrolments": enrolment_table.newest_codes(connection, LISTED),
+                "alarms": enrolment_table.newest_alarms(connection, LISTED),
                 "refusals": enrolment_table.newest_refusals(connection, LISTED),
             }
 

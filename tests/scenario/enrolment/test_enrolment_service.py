@@ -2,8 +2,12 @@
 
 import json
 import os
+import socket
+import ssl
 import subprocess
 import sys
+import time
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -12,9 +16,8 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from hardware_sim.world.free_ports import free_port
 
 from edge.config import Profile
-from edge.documents.enrolment_code import (
-    open_enrolment_code,
-)
+from edge.documents import enrolment_code
+from edge.documents.enrolment_code import open_enrolment_code
 from edge.enrolment.handover import EnrolmentMailbox
 from edge.identity.identity import read_identity
 from edge.settings.active_profile import load_active_profile
@@ -27,6 +30,8 @@ from edge.values.instant import ClockTrust, Instant
 from sync.agent.enrolment.enrolment import enrol, renew
 from sync.agent.enrolment.enrolment_error import EnrolmentError
 from sync.agent.enrolment.runner import trusted_keys
+from sync.hub.enrolment.https_server import DEADLINE_S
+from sync.hub.fleet.request_error import RequestError
 from sync.hub.pki.broker_access import acl_lines
 from sync.hub.pki.certificate_authority import Credential, load_certificate_authority
 from sync.hub.store.fleet.fleet_store import open_fleet_store
@@ -129,10 +134,72 @@ def test_a_code_that_was_used_twice_shows_in_the_state_of_the_fleet(platform, de
     code = platform.code()
     enrol(code, tmp_path / "thief", keys=None, now=NOW)
     assert refused(code, device) == "code_reused"
-    with platform.store.read() as connection:
-        assert connection.execute(
-            "SELECT count(*) FROM enrolment_refusal WHERE dev = 'kiosk-7'"
-        ).fetchone() == (1,)
+    (alarm,) = platform.fleet._enrolments()["alarms"]
+    assert (alarm["dev"], alarm["times"]) == ("kiosk-7", 1)
+
+
+def slow_client(platform: Platform, address: str, begun: bytes) -> socket.socket:
+    """Connect from ``address`` and send ``begun``, which is no whole request."""
+    plain = socket.create_connection(
+        ("127.0.0.1", platform.config.enrolment.port), source_address=(address, 0)
+    )
+    if not begun:
+        return plain  # not even a handshake
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
+    secured = context.wrap_socket(plain)
+    secured.sendall(begun)
+    return secured
+
+
+def test_slow_connections_shut_no_other_address_out_and_end_by_their_deadline(platform, device):
+    """Each sends a byte now and then, so that no single read takes long."""
+    begun = (
+        b"",
+        b"POST /v1/enrol HTTP/1.1\r\nX: ",
+        b"POST /v1/enrol HTTP/1.1\r\nContent-Length: 99\r\n\r\n{",
+    )
+    began_s = time.monotonic()
+    slow = []
+    for number in range(40):
+        with suppress(OSError):  # beyond its share
+            slow.append(slow_client(platform, "127.0.0.2", begun[number % 3]))
+    enrol(platform.code(), device, keys=None, now=NOW)
+    assert time.monotonic() - began_s < DEADLINE_S
+
+    def all_have_ended() -> bool:
+        for client in list(slow):
+            with suppress(BlockingIOError, ssl.SSLWantReadError):
+                client.setblocking(False)
+                try:
+                    client.send(b"x")
+                    ended = client.recv(100) == b""
+                except (BlockingIOError, ssl.SSLWantReadError):
+                    ended = False
+                except OSError:
+                    ended = True
+                if ended:
+                    client.close()
+                    slow.remove(client)
+        return not slow
+
+    until(all_have_ended, what=lambda: f"{len(slow)} slow clients are still served")
+    assert time.monotonic() - began_s < 2 * DEADLINE_S
+
+
+@pytest.mark.parametrize("name", ["_hub", "_fleet", "_all", "site-shop-1", "hub-shop-1", "ca"])
+def test_a_code_for_a_reserved_name_is_refused_by_every_party(platform, device, name, monkeypatch):
+    with pytest.raises(ValueError, match="reserved"):
+        platform.code(device=name, given_out=False)
+    with monkeypatch.context() as unchecked:  # as if operations had signed it with another program
+        unchecked.setattr(enrolment_code, "name_fault_of", lambda _: None)
+        text = platform.code(device=name, given_out=False)
+    with pytest.raises(RequestError, match="reserved"):
+        platform.fleet._open_enrolment(text)
+    assert refused(text, device) == "name_not_allowed"
+    monkeypatch.setattr("sync.agent.enrolment.enrolment.name_fault_of", lambda _: None)
+    assert refused(text, device) == "name_not_allowed"
+    assert platform.refusals() == ["name_not_allowed"]
 
 
 def test_a_reply_that_was_lost_is_repeated_for_the_same_device(platform, device):

@@ -17,7 +17,10 @@ _CODE_COLUMNS: Final = (
     "used_s",
     "used_from",
 )
-_REFUSAL_COLUMNS: Final = ("at_s", "reason", "dev", "code", "address", "detail")
+_REFUSAL_COLUMNS: Final = ("at_s", "reason", "dev", "code", "address", "detail", "times")
+_ALARM_COLUMNS: Final = (
+    "code", "dev", "times", "first_s", "last_s", "first_address", "last_address",
+)  # fmt: skip
 
 
 class CodeState(NamedTuple):
@@ -146,12 +149,13 @@ def insert_refusal(
     code: str,
     address: str,
     detail: str,
+    times: int,
 ) -> None:
     """Insert a refused request with its texts truncated; delete all but the newest refusals."""
     connection.execute(
-        "INSERT INTO enrolment_refusal (at_s, reason, dev, code, address, detail)"
-        " VALUES (?, ?, ?, ?, ?, ?)",
-        (at_s, reason, dev[:80], code[:80], address[:80], detail[:400]),
+        "INSERT INTO enrolment_refusal (at_s, reason, dev, code, address, detail, times)"
+        " VALUES (?, ?, ?, ?, ?, ?, ?)",
+        (at_s, reason, dev[:80], code[:80], address[:80], detail[:400], times),
     )
     connection.execute(
         "DELETE FROM enrolment_refusal WHERE no <= (SELECT max(no) FROM enrolment_refusal) - ?",
@@ -168,9 +172,36 @@ def newest_refusals(connection: sqlite3.Connection, limit: int) -> list[dict[str
     return [dict(zip(_REFUSAL_COLUMNS, row, strict=True)) for row in rows]
 
 
+# Alarms
+
+
+def put_alarm(
+    connection: sqlite3.Connection, code: str, *, dev: str, address: str, at_s: int
+) -> int:
+    """Record that a used code was shown again, and return how often it was.
+
+    There is a row for each code, and no code can be issued by who has none: nothing pushes it out.
+    """
+    row = connection.execute(
+        "INSERT INTO enrolment_alarm VALUES (?1, ?2, 1, ?3, ?3, ?4, ?4) ON CONFLICT (code)"
+        " DO UPDATE SET times = times + 1, last_s = ?3, last_address = ?4 RETURNING times",
+        (code, dev, at_s, address[:80]),
+    ).fetchone()
+    return int(row[0])
+
+
+def newest_alarms(connection: sqlite3.Connection, limit: int) -> list[dict[str, Any]]:
+    """Return the alarms, by column, that of the last use first."""
+    rows = connection.execute(
+        f"SELECT {', '.join(_ALARM_COLUMNS)} FROM enrolment_alarm ORDER BY last_s DESC LIMIT ?",  # noqa: S608 - constants
+        (limit,),
+    )
+    return [dict(zip(_ALARM_COLUMNS, row, strict=True)) for row in rows]
+
+
 def count_reused_codes(connection: sqlite3.Connection, dev: str) -> int:
     """Return how often a used code of the device was used again."""
     row = connection.execute(
-        "SELECT count(*) FROM enrolment_refusal WHERE dev = ? AND reason = ?", (dev, CODE_REUSED)
+        "SELECT coalesce(sum(times), 0) FROM enrolment_alarm WHERE dev = ?", (dev,)
     ).fetchone()
     return int(row[0])

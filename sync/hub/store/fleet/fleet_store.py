@@ -12,82 +12,11 @@ from pathlib import Path
 from typing import TypeAlias
 
 from sync.hub.store.interface import HubStoreError
-from sync.hub.store.sqlite import make_file, read_view, write_transaction
+from sync.hub.store.migration import run_steps, steps
+from sync.hub.store.sqlite import SqliteConnection, make_file, read_view, write_transaction
 
 FILE = "fleet.db"
 FleetConnection: TypeAlias = sqlite3.Connection
-
-_SCHEMA = """
-CREATE TABLE IF NOT EXISTS settings_document (      -- settings, signed
-  key TEXT NOT NULL,                         -- fleet | group/x | site/x | device/x
-  rev INTEGER NOT NULL,
-  digest TEXT NOT NULL,
-  raw BLOB NOT NULL,
-  state TEXT NOT NULL,                       -- rolling | current | withdrawn
-  pushed_s INTEGER NOT NULL,
-  PRIMARY KEY (key, rev)
-) STRICT, WITHOUT ROWID;
-CREATE TABLE IF NOT EXISTS settings_offer (         -- the devices a rolling document is offered to
-  key TEXT NOT NULL,
-  rev INTEGER NOT NULL,
-  dev TEXT NOT NULL,
-  PRIMARY KEY (key, rev, dev)
-) STRICT, WITHOUT ROWID;
-CREATE TABLE IF NOT EXISTS settings_report (        -- the last report of each device
-  dev TEXT PRIMARY KEY,
-  report TEXT NOT NULL,                      -- JSON
-  received_s INTEGER NOT NULL
-) STRICT, WITHOUT ROWID;
-CREATE TABLE IF NOT EXISTS enrolled_device (        -- without those of hub.toml
-  dev TEXT PRIMARY KEY,
-  site TEXT NOT NULL,
-  groups TEXT NOT NULL,                      -- JSON array
-  serial TEXT NOT NULL,                      -- of the board, as the device reported
-  enrolled_s INTEGER NOT NULL
-) STRICT, WITHOUT ROWID;
-CREATE TABLE IF NOT EXISTS enrolment_code (
-  id TEXT PRIMARY KEY,                       -- of the code, hexadecimal
-  dev TEXT NOT NULL,
-  site TEXT NOT NULL,
-  expires_at_s INTEGER NOT NULL,
-  state TEXT NOT NULL,                       -- open | used | cancelled
-  created_s INTEGER NOT NULL,
-  used_s INTEGER,
-  used_from TEXT,
-  key_digest TEXT,                           -- of the public key that it was used for
-  certificate TEXT                           -- for that key, so that a lost reply can be sent again
-) STRICT, WITHOUT ROWID;
-CREATE TABLE IF NOT EXISTS enrolment_refusal (      -- a request that was refused
-  no INTEGER PRIMARY KEY,
-  at_s INTEGER NOT NULL,
-  reason TEXT NOT NULL,
-  dev TEXT NOT NULL,
-  code TEXT NOT NULL,
-  address TEXT NOT NULL,
-  detail TEXT NOT NULL
-) STRICT;
-CREATE TABLE IF NOT EXISTS device_certificate (
-  serial TEXT PRIMARY KEY,                   -- hexadecimal
-  dev TEXT NOT NULL,
-  expires_at_s INTEGER NOT NULL,
-  issued_s INTEGER NOT NULL
-) STRICT, WITHOUT ROWID;
-CREATE TABLE IF NOT EXISTS renewed_certificate (    -- of servers, hubs and authorities
-  serial TEXT PRIMARY KEY,                   -- hexadecimal
-  name TEXT NOT NULL
-) STRICT, WITHOUT ROWID;
-CREATE TABLE IF NOT EXISTS revocation (             -- a device that may not take part
-  dev TEXT PRIMARY KEY,
-  raw BLOB NOT NULL,                         -- the signed order
-  reason TEXT NOT NULL,
-  at_s INTEGER NOT NULL,
-  stage TEXT NOT NULL                        -- see sync.wire.fleet_requests
-) STRICT, WITHOUT ROWID;
-CREATE TABLE IF NOT EXISTS revoked_certificate (    -- certificates on the revocation list
-  serial TEXT PRIMARY KEY,
-  at_s INTEGER NOT NULL
-) STRICT, WITHOUT ROWID;
-"""
 
 
 class FleetStore:
@@ -130,12 +59,14 @@ def open_fleet_store(folder: Path) -> FleetStore:
         )
         connection.execute("PRAGMA journal_mode = WAL")
         connection.execute("PRAGMA synchronous = FULL")
-        connection.executescript(_SCHEMA)
+        store = FleetStore(connection)
+        with store.transaction() as ours:
+            run_steps(SqliteConnection(ours), steps("fleet"), name="the fleet's store")
     except (OSError, sqlite3.Error) as error:
         raise HubStoreError(
             f"{folder / FILE} cannot be opened: {error}; check data_dir and its rights"
         ) from error
-    return FleetStore(connection)
+    return store
 
 
 def known_devices(connection: sqlite3.Connection) -> set[str]:

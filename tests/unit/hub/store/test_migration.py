@@ -5,8 +5,10 @@ import sqlite3
 import pytest
 
 from sync.hub.store import migration
+from sync.hub.store.fleet import fleet_store
+from sync.hub.store.fleet.fleet_store import open_fleet_store
 from sync.hub.store.interface import HubStoreError
-from sync.hub.store.migration import NAMES, Step, migrate, steps
+from sync.hub.store.migration import FLEET_NAMES, NAMES, Step, migrate, steps
 from sync.hub.store.opening import open_hub_store
 from sync.hub.store.sqlite import FILE
 
@@ -15,6 +17,7 @@ LATER = Step(
     "ALTER TABLE stream ADD COLUMN later INTEGER NOT NULL DEFAULT 7;  -- made up\n"
     "CREATE TABLE later (one INTEGER PRIMARY KEY);\n",
 )
+FLEET_LATER = Step("9999_later", "CREATE TABLE later (one INTEGER PRIMARY KEY);\n")
 BROKEN = Step(
     "9999_broken", "CREATE TABLE begun (one INTEGER);\nCREATE TABLE begun (one INTEGER);\n"
 )
@@ -68,9 +71,22 @@ def test_every_step_is_a_file_for_each_database():
     """A file that no step names would never run."""
     folder = migration.files("sync.hub.store") / "migrations"
     found = sorted(file.name for file in folder.iterdir() if file.name.endswith(".sql"))
-    assert found == sorted(
-        f"{name}.{database}.sql" for name in NAMES for database in ("sqlite", "postgres")
-    )
+    of_the_hub = [f"{name}.{database}.sql" for name in NAMES for database in ("sqlite", "postgres")]
+    assert found == sorted(of_the_hub + [f"{name}.fleet.sql" for name in FLEET_NAMES])
+
+
+def test_the_fleets_store_is_migrated_by_the_same_steps(tmp_path, monkeypatch):
+    open_fleet_store(tmp_path).close()
+    with monkeypatch.context() as later, pytest.raises(HubStoreError, match="newer program"):
+        later.setattr(fleet_store, "steps", lambda _: ())
+        open_fleet_store(tmp_path)
+    monkeypatch.setattr(fleet_store, "steps", lambda name: (*steps(name), FLEET_LATER))
+    store = open_fleet_store(tmp_path)
+    with store.read() as connection:
+        assert connection.execute("SELECT name FROM migration ORDER BY name").fetchall() == [
+            *((name,) for name in FLEET_NAMES),
+            (FLEET_LATER.name,),
+        ]
 
 
 def test_both_databases_have_the_same_tables_columns_and_keys(tmp_path, postgres):

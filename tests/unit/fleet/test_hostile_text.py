@@ -62,12 +62,16 @@ REFUSAL = {
     "at_s": 1, "reason": "x", "dev": HOSTILE, "code": HOSTILE, "address": HOSTILE,
     "detail": HOSTILE,
 }  # fmt: skip
+ALARM = {
+    "code": HOSTILE, "dev": HOSTILE, "times": 2, "first_s": 1, "last_s": 2,
+    "first_address": HOSTILE, "last_address": HOSTILE,
+}  # fmt: skip
 RESULTS = {
     FleetAction.HUB: {"held": {"detail": HOSTILE}},
     FleetAction.DEVICES: {"devices": [DEVICE], "next": None, "held": None},
     FleetAction.EXCEPTIONS: {"exceptions": [CASE], "left_out": 0},
     FleetAction.REVIEWS: {"reviews": [REVIEW], "next": None},
-    FleetAction.ENROLMENTS: {"enrolments": [CODE], "refusals": [REFUSAL]},
+    FleetAction.ENROLMENTS: {"enrolments": [CODE], "alarms": [ALARM], "refusals": [REFUSAL]},
 }
 REPORTED = SettingsReport(
     dev="kiosk-1", state=HOSTILE, errors=[ReportedError(path=HOSTILE, message=HOSTILE)]

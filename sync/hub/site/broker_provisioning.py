@@ -12,7 +12,13 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from edge.system.durable_file import write_secret
-from edge.values.node_name import AUTHORITY_PREFIX, BRIDGE_PREFIX, FLEET
+from edge.values.node_name import (
+    AUTHORITY_PREFIX,
+    BRIDGE_PREFIX,
+    FLEET,
+    device_name_fault,
+    name_fault,
+)
 from sync.hub.pki.broker_access import acl_lines
 from sync.hub.pki.certificate_authority import (
     Credential,
@@ -22,6 +28,7 @@ from sync.hub.pki.certificate_authority import (
 )
 from sync.hub.provisioning.platform_files import (
     PlatformFiles,
+    ProvisioningError,
     template,
     write_credential,
     write_public,
@@ -48,6 +55,13 @@ class SiteBroker:
     roots: Path
 
     @property
+    def fault(self) -> str | None:
+        """What is wrong with a name; None when all are good."""
+        names = (self.tenant, self.site, self.authority)
+        faults = [*map(name_fault, names), *map(device_name_fault, self.devices)]
+        return next((fault for fault in faults if fault is not None), None)
+
+    @property
     def authority(self) -> str:
         """The name of the site's authority."""
         return AUTHORITY_PREFIX + self.site
@@ -66,6 +80,8 @@ def provision_site_broker(
     Extends the platform's ACL; the platform's broker must then read it again (SIGHUP).
     Raises OSError, ValueError and ProvisioningError.
     """
+    if at.fault is not None:
+        raise ProvisioningError(at.fault)
     files = PlatformFiles(folder.absolute())
     (folder / "broker-data").mkdir(mode=0o700, parents=True, exist_ok=True)
     issuer = load_certificate_authority(platform.ca.read_bytes(), platform.key("ca").read_bytes())

@@ -33,6 +33,7 @@ from sync.hub.config import (
     read_config_or_exit,
 )
 from sync.hub.provisioning.platform_files import PlatformFiles
+from sync.hub.provisioning.platform_record import recorded_spec
 from sync.hub.site.authority import SiteAuthority, authority_filters
 from sync.hub.site.authority_parts import AuthorityIdentity, AuthorityParts
 from sync.hub.site.broker_lists import SiteLists
@@ -187,7 +188,10 @@ def site_command(
     Example: edge-hub authority site ./s1 --platform ./site --site shop-1 --device kiosk-1
     --grant-key k.pem --roots r
     """
-    at = SiteBroker(platform=(platform_host, platform_port), **options)
+    recorded = recorded_spec(platform)
+    if recorded is None:
+        raise click.ClickException(f"{platform} is no platform's folder: edge-hub site makes one")
+    at = SiteBroker(tenant=recorded.tenant, platform=(platform_host, platform_port), **options)
     try:
         files = provision_site_broker(
             folder, at, PlatformFiles(platform.absolute()), now_s=int(time.time())

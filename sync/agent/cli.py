@@ -33,7 +33,8 @@ from edge.trust.anchors import Anchors, load_roots
 from edge.trust.freshness import staleness
 from edge.values.instant import Instant
 from edge.values.uuid7 import uuid7
-from sync.agent.agent import Agent, AgentAddress, AgentParts, AgentSources
+from sync.agent.agent import Agent
+from sync.agent.agent_parts import AgentAddress, AgentParts, AgentSources
 from sync.agent.authorisation_relay import AuthorisationRelay
 from sync.agent.decoder_counters import decoder_counters
 from sync.agent.device_metrics import DEVICE_FILE, decoder_metrics, device_metrics

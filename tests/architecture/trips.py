@@ -45,7 +45,8 @@ from edge.store import exception_cases, outbox
 from edge.store.sessions import OperatorSession, open_session
 from edge.values.instant import Instant
 from edge.values.uuid7 import uuid7
-from sync.agent.agent import Agent, AgentAddress, AgentParts, AgentSources
+from sync.agent.agent import Agent
+from sync.agent.agent_parts import AgentAddress, AgentParts, AgentSources
 from sync.agent.enrolment.runner import EnrolmentRunner
 from sync.agent.uplink import Uplink
 from sync.fleet.key_folder import KeyFolder

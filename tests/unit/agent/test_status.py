@@ -9,13 +9,8 @@ from structlog.testing import CapturingLogger
 from edge.store.database.store import StoreUnavailableError
 from edge.store.opening import open_store
 from edge.values.instant import Instant
-from sync.agent.agent import (
-    ORDERS_NOT_REMOVED,
-    Agent,
-    AgentAddress,
-    AgentParts,
-    AgentSources,
-)
+from sync.agent.agent import ORDERS_NOT_REMOVED, Agent
+from sync.agent.agent_parts import AgentAddress, AgentParts, AgentSources
 from sync.agent.response_timer import ResponseTimer
 from sync.agent.timings import AGENT_TIMINGS
 from sync.hub.fleet import queries

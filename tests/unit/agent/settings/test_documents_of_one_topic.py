@@ -19,7 +19,8 @@ from edge.token.keys import signer
 from edge.token.purpose import Purpose
 from edge.token.trust_list import TrustList
 from edge.token.trusted_key import TrustedKey
-from sync.agent.agent import Agent, AgentAddress, AgentParts, AgentSources
+from sync.agent.agent import Agent
+from sync.agent.agent_parts import AgentAddress, AgentParts, AgentSources
 from sync.agent.downlink import MOST_DOCUMENTS
 from sync.agent.enrolment.revocation import RevocationHandler
 from sync.agent.response_timer import ResponseTimer

@@ -292,6 +292,4 @@ def test_sync_waits_for_repair_and_trusts_only_its_own_fleet(device, tmp_path):
     assert trusted_keys(device.data, keys.folder.roots()).version == 3
     assert trusted_keys(device.data, None).keys == (), "and a device without roots trusts no key"
     assert trusted_keys(device.data, Roots(version=0, keys=())).keys == ()
-    assert wait_for_identity(
-        device.data, SimpleNamespace(received=False), LOG, keys=None, repaired=lambda: True
-    )
+    assert wait_for_identity(device.data, threading.Event(), LOG, keys=None, repaired=lambda: True)

@@ -63,8 +63,8 @@ class FairQueue:
         if sender is None:
             sender = self._senders[name] = _Sender()
             self._fresh.append(name)
-        if message.topic.channel in _NEWEST_COUNTS:
-            self._remove_older(sender, message)
+        if message.topic.channel in _NEWEST_COUNTS and self._replace_older(sender, message):
+            return self._drop_excess()
         size = len(message.payload)
         if sender.waiting and (
             len(sender.waiting) >= self._bounds.messages_each
@@ -98,11 +98,19 @@ class FairQueue:
         if done:
             self._remove(sender, message)
 
-    def _remove_older(self, sender: _Sender, message: InboundMessage) -> None:
-        for older in sender.waiting:
+    def _replace_older(self, sender: _Sender, message: InboundMessage) -> bool:
+        """Put the message in the place of one of its channel that waits. Return whether one does.
+
+        The place stays: what a device sent after its first status is compared with that status.
+        """
+        for place, older in enumerate(sender.waiting):
             if older.topic.channel is message.topic.channel:
-                self._remove(sender, older)
-                return
+                more = len(message.payload) - len(older.payload)
+                sender.waiting[place] = message
+                sender.bytes += more
+                self.bytes += more
+                return True
+        return False
 
     def _drop_excess(self) -> list[InboundMessage]:
         """Drop the newest of the sender with the most bytes, until the bound holds."""

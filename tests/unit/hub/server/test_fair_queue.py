@@ -109,9 +109,16 @@ def test_when_all_is_full_the_sender_with_the_most_loses_its_newest():
 
 
 def test_a_newer_status_takes_the_place_of_one_that_waits():
+    """The hub compares it with what it has, before the events that came after."""
     queue = FairQueue(BOUNDS)
-    for size in (1, 2, 3, 4, 5, 6, 7):
+    queue.add(message(channel=Up.STATUS, size=1))
+    queue.add(message(size=9))
+    for size in (2, 3, 4, 5, 6, 7):
         assert queue.add(message(channel=Up.STATUS, size=size)) == []
-    queue.add(message(channel=Up.CONFIG, size=9))
-    assert queue.messages == 2
-    assert len(queue.next().payload) == 7
+    queue.add(message(channel=Up.CONFIG, size=8))
+    assert (queue.messages, queue.bytes) == (3, 24)
+    sizes = []
+    while (waiting := queue.next()) is not None:
+        sizes.append(len(waiting.payload))
+        queue.spend(waiting, 0.0, done=True)
+    assert sizes == [7, 9, 8]

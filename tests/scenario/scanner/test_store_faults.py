@@ -27,6 +27,11 @@ def library(tmp_path_factory):
     return build(tmp_path_factory.mktemp("library"))
 
 
+# Twice the hold-off of the sample's profile: the code counts again, also for a scanner that has
+# just opened its store again and took it for one in view.
+OUT_OF_VIEW_S = 1.2
+
+
 class FaultyScanner:
     """A scanner's process; while ``control`` exists, each system call on its store fails."""
 
@@ -61,6 +66,7 @@ class FaultyScanner:
             raise EOFError
         finally:
             self.tell(clear=True)
+            time.sleep(OUT_OF_VIEW_S)
 
     def tell(self, **command):
         self.process.stdin.write(json.dumps(command) + "\n")

@@ -82,6 +82,8 @@ class Daemon:
     # Called after each frame with whether it was read: how to expose the next.
     meter: Callable[[Frame, bool], None] | None = None
     budget: VerdictBudget = field(default_factory=VerdictBudget)
+    # An engine reports a code once: what the camera sees must not cost it its verdict.
+    engine_budget: VerdictBudget = field(default_factory=VerdictBudget)
     aiming: AimingHint = field(default_factory=AimingHint)
     recovered: bool = False  # the doors that a crash or power cut left open are accounted for
 
@@ -129,18 +131,20 @@ class Daemon:
         self.supervisor.advise(self.aiming.update(None if symbols else self.decoder.hint, now_s))
         # One of ours first: its lamp waits for no other verdict.
         ours_first = sorted(symbols, key=lambda symbol: not has_token_prefix(symbol.content))
-        for symbol in self._fresh(ours_first, now_s):
+        for symbol in self._fresh(ours_first, now_s, self.budget):
             self._scan(symbol, frame.captured_ns, decode_ms)
 
-    def _fresh(self, symbols: Sequence[Symbol], now_s: float) -> list[Symbol]:
+    def _fresh(
+        self, symbols: Sequence[Symbol], now_s: float, budget: VerdictBudget
+    ) -> list[Symbol]:
         """Return the codes to judge now. The others of a crowded frame wait for the next one."""
-        fresh = self.hold_off.fresh(symbols, now_s, most=self.budget.allowance(now_s))
-        self.budget.spend(len(fresh))
+        fresh = self.hold_off.fresh(symbols, now_s, most=budget.allowance(now_s))
+        budget.spend(len(fresh))
         return fresh
 
     def _handle_engine_scan(self, scanned: EngineScan) -> None:
         now_s = self.clock.monotonic_s()
-        fresh = self._fresh([scanned.symbol], now_s)
+        fresh = self._fresh([scanned.symbol], now_s, self.engine_budget)
         self.hold_off.fresh((), now_s)  # an engine reports a code once: it is out of view again
         for symbol in fresh:
             self._scan(symbol, scanned.read_ns, None)

@@ -9,8 +9,10 @@ from hardware_sim.run.in_process_scanner import open_scanner, provision_scanner
 from hardware_sim.vision.view_condition import CLEAN
 from hardware_sim.world.sample_platform import provision_sample
 
-from edge.ports import Signal
+from edge.capture.scan_engine import EngineScan
+from edge.ports import NO_QUAD, Signal, Symbol
 from edge.scanner.code_socket import hand_over
+from edge.scanner.verdict_budget import VerdictBudget
 from edge.store import ledger
 from edge.store.opening import open_for_reading
 from edge.system import log
@@ -99,6 +101,26 @@ def test_an_enrolment_code_that_anyone_can_print_replaces_no_go(sample):
         outcome = hand_over(sample.data, b"EN1:PRINTED", timeout_s=30)
     assert outcome["reason"] == "enrolment_code"
     assert [signal for signal in seen if signal in (Signal.GO, Signal.WAIT)] == [Signal.GO]
+
+
+def test_a_wall_of_codes_before_the_camera_costs_a_scan_engine_no_verdict(sample):
+    voucher = Symbol(content=sample.codes["voucher"].encode(), quad=NO_QUAD, decoder="engine")
+
+    class Engine:
+        """Reports one code, once."""
+
+        def __init__(self):
+            self.waiting = [EngineScan(voucher, time.monotonic_ns())]
+
+        def poll(self):
+            found, self.waiting = self.waiting, []
+            return found
+
+    with open_scanner(sample) as kiosk:
+        kiosk.daemon.budget = VerdictBudget(most_a_frame=0)
+        kiosk.daemon.engines = (Engine(),)
+        kiosk.wait(lambda: kiosk.scans, 20)
+    assert [scan["reason"] for scan in kiosk.scans] == ["accepted"]
 
 
 def test_a_pickup_opens_its_door_and_is_collected_when_the_door_closes(sample):
